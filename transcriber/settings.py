@@ -1,0 +1,124 @@
+"""The one reader of the environment.
+
+Every setting is an environment variable of the same name in capitals; docs/settings.md has a line for each of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from transcriber.errors import InvalidSettings
+
+MEBIBYTE = 1024 * 1024
+
+LIKENESS = 0.88
+"""How alike (difflib's ratio) an unknown variable must be to a setting to be taken for a slip of the pen. The
+environment is shared with the platform and other software, so other unknown names cannot be refused."""
+
+Bytes = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """What the operator chose, read once at start and never again.
+
+    Attributes are described, with unit, range, default and reason, in docs/settings.md.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False, env_ignore_empty=True)
+
+    model_id: str = "demo"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device_index: str = "0"
+    compute_type: str = "default"
+    hf_home: str = "/tmp/hf"  # noqa: S108 - the only place SageMaker surely lets a container write
+    model_cache_dir: str = "/opt/models"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    sagemaker_bind_to_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+
+    max_concurrent: Annotated[int, Field(ge=0, le=64)] = 0
+    max_batch_windows: Annotated[int, Field(ge=0, le=95)] = 0
+    max_threads_per_batch: Annotated[int, Field(ge=0, le=256)] = 0
+
+    return_segments: bool = True
+    default_vad_filter: bool = True
+
+    max_body_bytes: Bytes = 1024 * MEBIBYTE
+    max_json_bytes: Bytes = 128 * MEBIBYTE
+    max_object_bytes: Bytes = 2048 * MEBIBYTE
+    max_audio_seconds: Seconds = 4 * 3600.0
+    max_requests_in_flight: Annotated[int, Field(ge=1, le=1000)] = 64
+    max_waiting_seconds: Seconds = 8 * 3600.0
+    request_timeout_seconds: Seconds = 3600.0
+
+    s3_connect_timeout_seconds: Seconds = 5.0
+    s3_read_timeout_seconds: Seconds = 30.0
+    s3_max_attempts: Annotated[int, Field(ge=1, le=10)] = 4
+    s3_endpoint_url: str | None = None
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    startup_timeout_seconds: Seconds = 3600.0
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read only what `load` hands over, so that a test's environment is the whole environment."""
+        return (init_settings,)
+
+    @field_validator("device_index")
+    @classmethod
+    def _numbers(cls, value: str) -> str:
+        if not all(part.strip().isdecimal() for part in value.split(",")):
+            raise ValueError("must be device numbers with commas between them, such as 0 or 0,1")
+        return value
+
+    @property
+    def device_indices(self) -> tuple[int, ...]:
+        """The numbers of `device_index`, in its order."""
+        return tuple(int(part) for part in self.device_index.split(","))
+
+    @property
+    def bind_port(self) -> int:
+        """The port to listen on; SageMaker's own word goes before ours (multi-container endpoints set it)."""
+        return self.sagemaker_bind_to_port or self.port
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings out of the environment.
+
+    Raises:
+        InvalidSettings: A value is ill-formed or out of range, or a variable's name is a misspelt setting. The message
+            names each of them in one line.
+    """
+    known = {name.upper() for name in Settings.model_fields}
+    slips = {name: close for name in sorted(environ) if name not in known and (close := _closest(name, known))}
+    if slips:
+        raise InvalidSettings(
+            "; ".join(f"{name} is not a setting, did you mean {close}?" for name, close in slips.items())
+            + " (docs/settings.md lists every setting)"
+        )
+    given = {name.lower(): value for name, value in environ.items() if name in known and value != ""}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{str(fault['loc'][0]).upper()}={fault['input']!r}: {fault['msg'].removeprefix('Value error, ').lower()}"
+            for fault in error.errors()
+        )
+        raise InvalidSettings(f"{faults} (docs/settings.md lists every setting)") from error
+
+
+def _closest(name: str, known: set[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=LIKENESS)), None)

@@ -1,0 +1,40 @@
+"""What every dialect is turned into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transcriber.audio.sources import Source
+from transcriber.options import ResponseFormat, TranscriptionOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The form of the answer.
+
+    Attributes:
+        format: One of the closed set of forms.
+        with_segments: Whether `json` carries its segments; the other forms are not asked.
+        with_words: Whether segments carry their words.
+    """
+
+    format: ResponseFormat
+    with_segments: bool
+    with_words: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What the operator decided for callers who say nothing."""
+
+    vad_filter: bool
+    return_segments: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One request, understood: where the audio is, what to do, how to answer."""
+
+    source: Source
+    options: TranscriptionOptions
+    answer: Answer
