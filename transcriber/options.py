@@ -39,8 +39,11 @@ class DecodingOptions:
         hotwords: Words the model is nudged towards in every window, at most 1,000 characters; None for none.
         word_timestamps: Align words by cross-attention.
         compression_ratio_threshold: Text that zlib shrinks by more than this repeats itself: try the next temperature.
-        log_prob_threshold: A mean log probability below this is doubtful: try the next temperature.
-        no_speech_threshold: A doubtful window whose no-speech probability is above this is silence.
+            None switches the rule off.
+        log_prob_threshold: A mean log probability below this is doubtful: try the next temperature. None switches the
+            rule off.
+        no_speech_threshold: A doubtful window whose no-speech probability is above this is silence. None switches the
+            rule off.
     """
 
     task: Task = Task.TRANSCRIBE
@@ -49,9 +52,9 @@ class DecodingOptions:
     initial_prompt: str | None = None
     hotwords: str | None = None
     word_timestamps: bool = False
-    compression_ratio_threshold: float = 2.4
-    log_prob_threshold: float = -1.0
-    no_speech_threshold: float = 0.6
+    compression_ratio_threshold: float | None = 2.4
+    log_prob_threshold: float | None = -1.0
+    no_speech_threshold: float | None = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
