@@ -67,6 +67,7 @@ class Window:
         language: Code, or None to detect it on this window.
         decoding: What the caller chose.
         context: The `Hypothesis.context` of the window before, when the caller wants text to depend on it.
+        is_first: Whether it is the recording's first window, which the initial prompt stands before.
     """
 
     samples: Samples
@@ -74,6 +75,7 @@ class Window:
     language: str | None
     decoding: DecodingOptions
     context: tuple[int, ...] = ()
+    is_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,253 @@
+"""HTTP: routes, status codes, headers; nothing about audio or models."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
+from typing import BinaryIO, cast
+
+from flask import Flask, Request, Response, request
+from transcriber.audio.spool import spool
+from transcriber.rendering.documents import failure
+from transcriber.rendering.formats import render
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from inference import ModelService, Story
+from transcriber import settings as environment
+from transcriber.audio.sources import Upload
+from transcriber.errors import Kind, MalformedRequest, ServiceError, TooLarge, TranscriberError
+from transcriber.observability import logs
+from transcriber.observability.timeline import Timeline
+from transcriber.settings import Settings
+from transcriber.wire import form, json_body, raw_body
+from transcriber.wire.job import Defaults, Job
+
+log = logging.getLogger(__name__)
+
+STATUS = MappingProxyType(
+    {
+        Kind.MALFORMED: 400,
+        Kind.FORBIDDEN: 403,
+        Kind.NOT_FOUND: 404,
+        Kind.NOT_ACCEPTABLE: 406,
+        Kind.TOO_LARGE: 413,
+        Kind.NOT_AUDIO: 415,
+        Kind.INTERNAL: 500,
+        Kind.UPSTREAM: 502,
+        Kind.UNAVAILABLE: 503,
+        Kind.DEADLINE: 504,
+    }
+)
+
+DRAIN_BYTES = 32 * 1024 * 1024
+"""How much of a refused body is read and thrown away: a caller who is still sending when the connection closes sees a
+broken pipe instead of the answer. 25 MB is the largest body of a real-time endpoint."""
+
+FORM_FIELD_BYTES = 1024 * 1024
+"""Memory for the text fields of a form; files go to disk."""
+
+CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
+
+
+def create(settings: Settings | None = None, service: ModelService | None = None) -> Flask:
+    """Build the application; without arguments, from the environment, with a model that begins to load.
+
+    Raises:
+        InvalidSettings: The environment cannot be understood.
+    """
+    settings = settings or environment.load()
+    if service is None:
+        service = ModelService(settings, timeline=Timeline())
+        service.start()
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_FORM_MEMORY_SIZE"] = FORM_FIELD_BYTES
+    app.extensions["service"] = service
+    door = _Door(settings, service)
+    app.add_url_rule("/ping", view_func=door.ping, methods=["GET", "POST"])
+    app.add_url_rule("/invocations", view_func=door.invocations, methods=["POST"])
+    app.register_error_handler(TranscriberError, _refuse)
+    app.register_error_handler(HTTPException, _refuse_http)
+    app.register_error_handler(Exception, _fail)
+    app.after_request(_finish)
+    return app
+
+
+class _Door:
+    """The routes."""
+
+    def __init__(self, settings: Settings, service: ModelService) -> None:
+        self._settings = settings
+        self._service = service
+        self._defaults = Defaults(vad_filter=settings.default_vad_filter, return_segments=settings.return_segments)
+
+    def ping(self) -> Response:
+        """Say 200 when a request could be served now, 503 otherwise; SageMaker wants an empty body."""
+        try:
+            self._service.check()
+        except TranscriberError:
+            return Response(status=503)
+        return Response(status=200)
+
+    def invocations(self) -> Response:
+        """Turn the audio of one request into text."""
+        story = Story()
+        with _identified(request), self._service.admit() as ticket, self._job(request) as job:
+            transcript = self._service.transcribe(job.source, job.options, ticket=ticket, story=story)
+            rendered = render(
+                transcript,
+                format=job.answer.format,
+                with_segments=job.answer.with_segments,
+                with_words=job.answer.with_words,
+            )
+            log.info(
+                "request done",
+                extra={
+                    "source": type(job.source).__name__,
+                    "language": transcript.language,
+                    "audio_s": round(story.audio_s, 3),
+                    "decode_s": round(story.fetch_and_decode_s, 4),
+                    "speech_s": round(story.find_speech_s, 4),
+                    "read_s": round(story.read_s, 4),
+                    "waited_s": round(story.effort.waited_s, 4),
+                    "windows": story.effort.windows,
+                    "largest_batch": story.effort.largest_batch,
+                    "fallbacks": story.effort.fallbacks,
+                },
+            )
+        return Response(rendered.body, content_type=rendered.media_type)
+
+    @contextmanager
+    def _job(self, incoming: Request) -> Iterator[Job]:
+        """Understand the body, whatever dialect it is in; what was spooled lives as long as the block."""
+        accept = incoming.headers.get("Accept")
+        with ExitStack() as stack:
+            if incoming.mimetype == "multipart/form-data":
+                yield form.parse(self._part(incoming, stack), _fields(incoming), accept=accept, defaults=self._defaults)
+                return
+            upload = stack.enter_context(
+                spool(
+                    cast("BinaryIO", incoming.stream),
+                    limit_bytes=self._settings.max_body_bytes,
+                    announced_bytes=incoming.content_length,
+                )
+            )
+            if incoming.is_json or raw_body.looks_like_json(_peek(upload)):
+                yield json_body.parse(self._text(upload), defaults=self._defaults, accept=accept)
+                return
+            yield raw_body.parse(
+                upload,
+                attributes=incoming.headers.get(CUSTOM_ATTRIBUTES),
+                accept=accept,
+                defaults=self._defaults,
+            )
+
+    def _text(self, upload: Upload) -> bytes:
+        """Read a JSON body into memory."""
+        if upload.size_bytes > self._settings.max_json_bytes:
+            raise TooLarge(
+                f"a JSON body of {upload.size_bytes} bytes is above the {self._settings.max_json_bytes} that this "
+                "container takes; send the audio as the body itself, or name it by s3_uri"
+            )
+        return upload.file.read()
+
+    def _part(self, incoming: Request, stack: ExitStack) -> Upload:
+        """Take the file out of a form; werkzeug has written it to disk as it came."""
+        incoming.max_content_length = self._settings.max_body_bytes
+        try:
+            files = incoming.files
+        except RequestEntityTooLarge as error:
+            raise TooLarge(
+                f"the form is above the {self._settings.max_body_bytes} bytes that this container takes"
+            ) from error
+        name = form.file_part({name: len(parts) for name, parts in files.lists()})
+        part = stack.enter_context(cast("BinaryIO", files[name].stream))
+        size_bytes = part.seek(0, 2)
+        part.seek(0)
+        return Upload(file=part, size_bytes=size_bytes)
+
+
+def _fields(incoming: Request) -> dict[str, list[str]]:
+    return {name: list(values) for name, values in incoming.form.lists()}
+
+
+def _peek(upload: Upload) -> bytes:
+    first = upload.file.read(64)
+    upload.file.seek(0)
+    return first
+
+
+@contextmanager
+def _identified(incoming: Request) -> Iterator[None]:
+    """Bind the caller's id, or one of our own, to every log line of the request."""
+    token = logs.request_id.set(_identity(incoming))
+    try:
+        yield
+    finally:
+        logs.request_id.reset(token)
+
+
+def _identity(incoming: Request) -> str:
+    given = incoming.headers.get(INFERENCE_ID, "")
+    return given if given.isprintable() and 0 < len(given) <= 64 else uuid.uuid4().hex
+
+
+def _refuse(error: TranscriberError) -> Response:
+    """Answer a failure that was foreseen: one sentence and a slug."""
+    status = STATUS[error.kind]
+    log.log(
+        logging.ERROR if status >= 500 else logging.INFO,
+        "request refused",
+        extra={"status": status, "code": error.slug, "reason": error.message},
+    )
+    answer = Response(failure(error.message, code=error.slug), status=status, content_type="application/json")
+    if isinstance(error, ServiceError) and error.retry_after_s is not None:
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    _drain(request)
+    return answer
+
+
+def _refuse_http(error: HTTPException) -> Response:
+    """Answer what Flask itself refuses, such as a path that does not exist."""
+    if isinstance(error, RequestEntityTooLarge):
+        return _refuse(TooLarge("a text field of the form is too large"))
+    status = error.code or 500
+    if status == 400:
+        return _refuse(MalformedRequest("the request cannot be read as HTTP"))
+    sentence = {
+        404: "there is nothing at this path; send audio to POST /invocations, ask GET /ping for health",
+        405: "this path does not take this method; send audio to POST /invocations, ask GET /ping for health",
+    }.get(status, error.name)
+    _drain(request)
+    return Response(failure(sentence, code="not_found"), status=status, content_type="application/json")
+
+
+def _fail(error: Exception) -> Response:
+    """Answer a failure that nobody foresaw; the caller learns nothing of the container's inside."""
+    log.error("request failed", exc_info=error)
+    _drain(request)
+    return Response(
+        failure("the container failed on this request; its log says why", code=TranscriberError.slug),
+        status=STATUS[Kind.INTERNAL],
+        content_type="application/json",
+    )
+
+
+def _drain(incoming: Request) -> None:
+    """Read the rest of a refused body, up to a limit, so that the caller gets to read the answer."""
+    left = DRAIN_BYTES
+    try:
+        while left > 0 and (block := incoming.stream.read(min(left, 256 * 1024))):
+            left -= len(block)
+    except (OSError, ValueError, HTTPException):
+        return  # the caller has gone, or the form parser has read it all
+
+
+def _finish(answer: Response) -> Response:
+    given = request.headers.get(INFERENCE_ID)
+    if given and given.isprintable() and len(given) <= 64:
+        answer.headers[INFERENCE_ID] = given
+    return answer

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+
+import pytest
+
+from transcriber.engines.base import Capabilities, Retry, Window
+from transcriber.errors import DeadlineExceeded, DeviceFault, Stopping
+from transcriber.options import Task
+from transcriber.scheduling.scheduler import Scheduler
+from transcriber.transcript import Hypothesis
+
+WAIT_S = 10.0
+
+
+def hypothesis(name: str) -> Hypothesis:
+    return Hypothesis(segments=(), language=name, language_probability=1.0, consumed_s=1.0, has_speech=True)
+
+
+@dataclass
+class FakeEngine:
+    """Works on strings: `k:name` has the key k; each batch waits until the test opens the gate."""
+
+    largest_batch: int = 4
+    replicas: int = 1
+    behave: Callable[[Sequence[str]], list[Hypothesis | Retry[str]]] | None = None
+    batches: list[list[str]] = field(default_factory=list)
+    begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            name="fake",
+            longest_window_s=30.0,
+            largest_batch=self.largest_batch,
+            replicas=self.replicas,
+            word_timestamps=False,
+            languages=frozenset(),
+            detects_language=True,
+            tasks=frozenset(Task),
+        )
+
+    def prepare(self, window: Window) -> str:
+        raise NotImplementedError
+
+    def batch_key(self, work: str) -> str:
+        return work.partition(":")[0]
+
+    def transcribe(self, batch: Sequence[str]) -> list[Hypothesis | Retry[str]]:
+        self.batches.append(list(batch))
+        self.begun.release()
+        assert self.gate.acquire(timeout=WAIT_S)
+        if self.behave is not None:
+            return self.behave(batch)
+        return [hypothesis(work) for work in batch]
+
+    def warm_up(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def wait_begun(self) -> None:
+        assert self.begun.acquire(timeout=WAIT_S)
+
+    def open(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.gate.release()
+
+
+class StepClock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> StepClock:
+    return StepClock()
+
+
+@pytest.fixture
+def start(clock: StepClock) -> Iterator[Callable[[FakeEngine], Scheduler[str]]]:
+    started: list[tuple[Scheduler[str], FakeEngine]] = []
+
+    def begin(engine: FakeEngine) -> Scheduler[str]:
+        scheduler: Scheduler[str] = Scheduler(engine, clock=clock)
+        scheduler.start()
+        started.append((scheduler, engine))
+        return scheduler
+
+    yield begin
+    for scheduler, engine in started:
+        engine.open(100)
+        scheduler.close()
+
+
+Start = Callable[[FakeEngine], Scheduler[str]]
+
+
+def test_a_lone_window_starts_at_once_and_those_that_come_meanwhile_share_a_batch(start: Start) -> None:
+    engine = FakeEngine()
+    scheduler = start(engine)
+    first = scheduler.submit("k:0", request=0, deadline_s=9.0)
+    engine.wait_begun()
+    others = [scheduler.submit(f"k:{i}", request=i, deadline_s=9.0) for i in range(1, 4)]
+    engine.open(2)
+
+    assert [f.result(WAIT_S).hypothesis.language for f in (first, *others)] == ["k:0", "k:1", "k:2", "k:3"]
+    assert engine.batches == [["k:0"], ["k:1", "k:2", "k:3"]]
+    assert others[0].result().batch_windows == 3
+
+
+def test_a_doubtful_window_returns_and_joins_a_later_batch(start: Start) -> None:
+    def behave(batch: Sequence[str]) -> list[Hypothesis | Retry[str]]:
+        return [Retry(work="hot:again") if work == "cold:bad" else hypothesis(work) for work in batch]
+
+    engine = FakeEngine(behave=behave)
+    scheduler = start(engine)
+    blocker = scheduler.submit("x:0", request=9, deadline_s=9.0)
+    engine.wait_begun()
+    bad = scheduler.submit("cold:bad", request=1, deadline_s=9.0)
+    good = scheduler.submit("cold:good", request=2, deadline_s=9.0)
+    engine.open(3)
+
+    assert bad.result(WAIT_S).hypothesis.language == "hot:again"
+    assert bad.result().tries == 2
+    assert good.result(WAIT_S).tries == 1
+    assert blocker.result(WAIT_S).tries == 1
+    assert engine.batches == [["x:0"], ["cold:bad", "cold:good"], ["hot:again"]]
+
+
+def test_only_the_window_at_fault_fails(start: Start) -> None:
+    def behave(batch: Sequence[str]) -> list[Hypothesis | Retry[str]]:
+        if "k:poison" in batch:
+            raise ValueError("secret inside")
+        return [hypothesis(work) for work in batch]
+
+    engine = FakeEngine(behave=behave)
+    scheduler = start(engine)
+    scheduler.submit("x:0", request=9, deadline_s=9.0)
+    engine.wait_begun()
+    futures = {n: scheduler.submit(f"k:{n}", request=i, deadline_s=9.0) for i, n in enumerate(["a", "poison", "b", "c"])}
+    engine.open(20)
+
+    assert [futures[n].result(WAIT_S).hypothesis.language for n in "abc"] == ["k:a", "k:b", "k:c"]
+    with pytest.raises(DeviceFault, match="^the model failed on this audio$"):
+        futures["poison"].result(WAIT_S)
+    assert scheduler.fault is None
+
+
+def test_an_engine_that_loses_a_window_is_held_to_its_contract(start: Start) -> None:
+    engine = FakeEngine(behave=lambda _batch: [])
+    scheduler = start(engine)
+    engine.open(5)
+
+    with pytest.raises(DeviceFault, match="0 outcomes for a batch of 1"):
+        scheduler.submit("k:0", request=0, deadline_s=9.0).result(WAIT_S)
+
+
+def test_a_fatal_fault_answers_everybody_at_once(start: Start) -> None:
+    def behave(_batch: Sequence[str]) -> list[Hypothesis | Retry[str]]:
+        raise DeviceFault("the device failed: CUDA error", fatal=True)
+
+    engine = FakeEngine(largest_batch=1, behave=behave)
+    scheduler = start(engine)
+    futures = [scheduler.submit(f"k:{i}", request=i, deadline_s=9.0) for i in range(5)]
+    engine.open(1)
+
+    for future in futures:
+        with pytest.raises(DeviceFault, match="CUDA"):
+            future.result(WAIT_S)
+    assert len(engine.batches) == 1
+    with pytest.raises(DeviceFault, match="CUDA"):
+        scheduler.submit("k:9", request=9, deadline_s=9.0)
+
+
+def test_windows_whose_time_is_up_fail_without_being_worked_on(start: Start, clock: StepClock) -> None:
+    engine = FakeEngine()
+    scheduler = start(engine)
+    first = scheduler.submit("k:0", request=0, deadline_s=50.0)
+    engine.wait_begun()
+    late = scheduler.submit("k:late", request=1, deadline_s=5.0)
+    clock.now_s = 6.0
+    engine.open(1)
+
+    first.result(WAIT_S)
+    with pytest.raises(DeadlineExceeded):
+        late.result(WAIT_S)
+    assert engine.batches == [["k:0"]]
+
+
+def test_a_cancelled_window_is_not_worked_on(start: Start) -> None:
+    engine = FakeEngine()
+    scheduler = start(engine)
+    scheduler.submit("k:0", request=0, deadline_s=9.0)
+    engine.wait_begun()
+    gone = scheduler.submit("k:gone", request=1, deadline_s=9.0)
+    kept = scheduler.submit("k:kept", request=2, deadline_s=9.0)
+    assert gone.cancel()
+    engine.open(2)
+
+    assert kept.result(WAIT_S).batch_windows == 1
+    with pytest.raises(CancelledError):
+        gone.result(WAIT_S)
+    assert engine.batches == [["k:0"], ["k:kept"]]
+
+
+def test_closing_refuses_what_waits_and_finishes_what_runs(start: Start) -> None:
+    engine = FakeEngine(largest_batch=1)
+    scheduler = start(engine)
+    running = scheduler.submit("k:0", request=0, deadline_s=9.0)
+    engine.wait_begun()
+    waiting = scheduler.submit("k:1", request=1, deadline_s=9.0)
+    engine.open(1)
+    scheduler.close()
+
+    assert running.result(WAIT_S).hypothesis.language == "k:0"
+    assert waiting.done()
+    with pytest.raises(Stopping):
+        scheduler.submit("k:2", request=2, deadline_s=9.0)
+
+
+def test_replicas_work_side_by_side(start: Start) -> None:
+    engine = FakeEngine(replicas=2, largest_batch=1)
+    scheduler = start(engine)
+    futures = [scheduler.submit(f"k:{i}", request=i, deadline_s=9.0) for i in range(2)]
+    engine.wait_begun()
+    engine.wait_begun()
+    engine.open(2)
+
+    assert [future.result(WAIT_S).batch_windows for future in futures] == [1, 1]
+
+
+def test_time_spent_waiting_and_working_is_told(start: Start, clock: StepClock) -> None:
+    engine = FakeEngine(largest_batch=1)
+    scheduler = start(engine)
+    scheduler.submit("k:0", request=0, deadline_s=90.0)
+    engine.wait_begun()
+    second = scheduler.submit("k:1", request=1, deadline_s=90.0)
+    clock.now_s = 3.0
+    engine.open(1)
+    engine.wait_begun()
+    clock.now_s = 5.0
+    engine.open(1)
+
+    served = second.result(WAIT_S)
+    assert (served.waited_s, served.worked_s) == (3.0, 2.0)
