@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,14 +76,16 @@ class FakeLoader:
             raise OSError(f"{name}: cannot open shared object file") from None
 
 
-def refusal(driver: FakeDriver | None, *, device_index: int = 0, told: str | None = KERNEL_535, folder: Path) -> str:
+def refusal(
+    driver: FakeDriver | None, *, device_indices: Sequence[int] = (0,), told: str | None = KERNEL_535, folder: Path
+) -> str:
     """Return the message of the check, empty when the device may be used."""
     driver_file = folder / "version"
     if told is not None:
         driver_file.write_text(told)
     load = FakeLoader({} if driver is None else {"libcuda.so.1": driver})
     try:
-        cuda.check_driver(device_index, load=load, driver_file=driver_file)
+        cuda.check_driver(device_indices, load=load, driver_file=driver_file)
     except ModelUnavailable as error:
         return error.message
     return ""
@@ -148,7 +151,7 @@ def test_absent_driver_is_refused_with_what_to_do(tmp_path: Path) -> None:
 def test_device_index_must_name_a_device_that_is_there(device_index: int, accepted: bool, tmp_path: Path) -> None:
     driver = FakeDriver(devices=(("NVIDIA L4", 8), ("NVIDIA L4", 8)))
 
-    message = refusal(driver, device_index=device_index, folder=tmp_path)
+    message = refusal(driver, device_indices=[device_index], folder=tmp_path)
 
     assert (message == "") == accepted
     assert accepted or f"names GPU {device_index}" in message
@@ -157,8 +160,8 @@ def test_device_index_must_name_a_device_that_is_there(device_index: int, accept
 def test_each_device_is_judged_by_its_own_generation(tmp_path: Path) -> None:
     driver = FakeDriver(devices=(("NVIDIA L4", 8), ("NVIDIA H100 PCIe", 9)))
 
-    assert refusal(driver, device_index=0, folder=tmp_path) == ""
-    assert "NVIDIA H100 PCIe" in refusal(driver, device_index=1, folder=tmp_path)
+    assert refusal(driver, device_indices=[0], folder=tmp_path) == ""
+    assert "NVIDIA H100 PCIe" in refusal(driver, device_indices=[0, 1], folder=tmp_path)
 
 
 def test_driver_without_a_device_is_refused_like_a_wrong_index(tmp_path: Path) -> None:
@@ -198,7 +201,7 @@ def test_preparation_checks_the_driver_before_it_loads_cublas(tmp_path: Path) ->
     load = FakeLoader({"libcuda.so.1": FakeDriver(version=11_040), "libcublas.so.12": object()})
 
     with pytest.raises(ModelUnavailable, match="too old"):
-        cuda.prepare(0, load=load, driver_file=tmp_path / "version", packages=tmp_path)
+        cuda.prepare([0], load=load, driver_file=tmp_path / "version", packages=tmp_path)
 
     assert load.asked == ["libcuda.so.1"]
 
@@ -206,7 +209,7 @@ def test_preparation_checks_the_driver_before_it_loads_cublas(tmp_path: Path) ->
 def test_preparation_leaves_cublas_loaded(tmp_path: Path) -> None:
     load = FakeLoader({"libcuda.so.1": FakeDriver(), "libcublas.so.12": object()})
 
-    cuda.prepare(0, load=load, driver_file=tmp_path / "version", packages=tmp_path)
+    cuda.prepare([0], load=load, driver_file=tmp_path / "version", packages=tmp_path)
 
     assert load.asked[-1] == "libcublas.so.12"
 

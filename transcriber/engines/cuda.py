@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,32 +82,32 @@ def load_globally(name: str) -> ctypes.CDLL:
 
 
 def prepare(
-    device_index: int,
+    device_indices: Sequence[int],
     *,
     load: Load = load_globally,
     driver_file: Path = DRIVER_FILE,
     packages: Path = PACKAGES,
 ) -> None:
-    """Make a CUDA device ready for CTranslate2.
+    """Make CUDA devices ready for CTranslate2.
 
-    Call it in the process that will use the device and before CTranslate2 does: CUDA does not survive a fork.
+    Call it in the process that will use the devices and before CTranslate2 does: CUDA does not survive a fork.
 
     Args:
-        device_index: Number of the device among those that the container sees.
+        device_indices: Numbers of the devices among those that the container sees.
         load: Opens shared libraries.
         driver_file: Where the kernel tells the driver's number.
         packages: The folder into which pip installed the cuBLAS wheel.
 
     Raises:
-        ModelUnavailable: The driver, the device or cuBLAS is missing, or the driver is too old. The message is one line
+        ModelUnavailable: The driver, a device or cuBLAS is missing, or the driver is too old. The message is one line
             and says which driver is needed and which machine image of SageMaker has it.
     """
-    check_driver(device_index, load=load, driver_file=driver_file)
+    check_driver(device_indices, load=load, driver_file=driver_file)
     preload_cublas(load=load, packages=packages)
 
 
-def check_driver(device_index: int, *, load: Load = load_globally, driver_file: Path = DRIVER_FILE) -> None:
-    """Ask the driver whether this image can run on a device; the arguments and the failure are those of `prepare`."""
+def check_driver(device_indices: Sequence[int], *, load: Load, driver_file: Path) -> None:
+    """Ask the driver whether this image can run on the devices; arguments and failure are those of `prepare`."""
     try:
         cuda = load("libcuda.so.1")
     except OSError as error:
@@ -118,9 +118,9 @@ def check_driver(device_index: int, *, load: Load = load_globally, driver_file: 
     driver = _driver(cuda, driver_file)
     if driver.cuda < OLDEST_CUDA:
         raise ModelUnavailable(f"the {driver} is too old: this image needs {CURE}")
-    gpu = _gpu(cuda, driver, device_index)
-    if gpu.generation > NEWEST_NATIVE_GENERATION and driver.cuda < OLDEST_CUDA_FOR_JIT:
-        raise ModelUnavailable(f"the {driver} is too old for {gpu.name}: this image needs {CURE_FOR_JIT}")
+    for gpu in _gpus(cuda, driver, device_indices):
+        if gpu.generation > NEWEST_NATIVE_GENERATION and driver.cuda < OLDEST_CUDA_FOR_JIT:
+            raise ModelUnavailable(f"the {driver} is too old for {gpu.name}: this image needs {CURE_FOR_JIT}")
 
 
 def preload_cublas(*, load: Load, packages: Path) -> None:
@@ -152,21 +152,26 @@ def _driver(cuda: ctypes.CDLL, driver_file: Path) -> Driver:
     return Driver(number=number.group() if number else None, cuda=(major, rest // 10))
 
 
-def _gpu(cuda: ctypes.CDLL, driver: Driver, device_index: int) -> Gpu:
-    count, device, generation = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+def _gpus(cuda: ctypes.CDLL, driver: Driver, device_indices: Sequence[int]) -> Iterator[Gpu]:
+    count = ctypes.c_int()
     begun = cuda.cuInit(0)
     if begun != NO_DEVICE:
         _succeed(cuda, begun, "start")
         _succeed(cuda, cuda.cuDeviceGetCount(ctypes.pointer(count)), "count its devices")
-    if not 0 <= device_index < count.value:
-        raise ModelUnavailable(
-            f"DEVICE_INDEX names GPU {device_index}, but the {driver} shows {count.value} of them, counted from 0"
-        )
-    _succeed(cuda, cuda.cuDeviceGet(ctypes.pointer(device), device_index), "open the device")
+    for index in device_indices:
+        if index not in range(count.value):
+            raise ModelUnavailable(
+                f"DEVICE_INDEX names GPU {index}, but the {driver} shows {count.value} of them, counted from 0"
+            )
+        yield _gpu(cuda, index)
+
+
+def _gpu(cuda: ctypes.CDLL, index: int) -> Gpu:
+    device, generation, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(256)
+    _succeed(cuda, cuda.cuDeviceGet(ctypes.pointer(device), index), "open a device")
     described = cuda.cuDeviceGetAttribute(ctypes.pointer(generation), COMPUTE_CAPABILITY_MAJOR, device)
-    _succeed(cuda, described, "describe the device")
-    name = ctypes.create_string_buffer(256)
-    _succeed(cuda, cuda.cuDeviceGetName(name, len(name), device), "name the device")
+    _succeed(cuda, described, "describe a device")
+    _succeed(cuda, cuda.cuDeviceGetName(name, len(name), device), "name a device")
     return Gpu(name=name.value.decode("utf-8", "replace"), generation=generation.value)
 
 
