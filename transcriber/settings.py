@@ -63,7 +63,6 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = None
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    startup_timeout_seconds: Seconds = 3600.0
 
     @classmethod
     def settings_customise_sources(

@@ -5,9 +5,7 @@ from hypothesis import strategies as st
 
 from transcriber.scheduling.policy import Waiting, expired, next_batch
 
-windows = st.lists(
-    st.tuples(st.integers(0, 5), st.sampled_from("abc"), st.floats(0, 20)), max_size=40
-).map(
+windows = st.lists(st.tuples(st.integers(0, 5), st.sampled_from("abc"), st.floats(0, 20)), max_size=40).map(
     lambda rows: [
         Waiting(arrival=i, request=request, key=key, deadline_s=deadline)
         for i, (request, key, deadline) in enumerate(rows)
@@ -26,9 +24,7 @@ def arrivals(batch: list[Waiting]) -> list[int]:
 
 
 @given(windows, limits, replicas)
-def test_batches_never_exceed_the_engine_and_never_mix_keys(
-    waiting: list[Waiting], largest: int, idle: int
-) -> None:
+def test_batches_never_exceed_the_engine_and_never_mix_keys(waiting: list[Waiting], largest: int, idle: int) -> None:
     batch = next_batch(waiting, now_s=10.0, largest_batch=largest, idle_replicas=idle)
 
     assert len(batch) <= largest

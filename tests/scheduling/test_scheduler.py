@@ -145,11 +145,13 @@ def test_only_the_window_at_fault_fails(start: Start) -> None:
     scheduler = start(engine)
     scheduler.submit("x:0", request=9, deadline_s=9.0)
     engine.wait_begun()
-    futures = {n: scheduler.submit(f"k:{n}", request=i, deadline_s=9.0) for i, n in enumerate(["a", "poison", "b", "c"])}
+    futures = {
+        n: scheduler.submit(f"k:{n}", request=i, deadline_s=9.0) for i, n in enumerate(["a", "poison", "b", "c"])
+    }
     engine.open(20)
 
     assert [futures[n].result(WAIT_S).hypothesis.language for n in "abc"] == ["k:a", "k:b", "k:c"]
-    with pytest.raises(DeviceFault, match="^the model failed on this audio$"):
+    with pytest.raises(DeviceFault, match="the model failed on this audio"):
         futures["poison"].result(WAIT_S)
     assert scheduler.fault is None
 

@@ -391,7 +391,7 @@ def load(folder: Path, settings: Settings) -> WhisperEngine:
     if device == "auto":
         device = "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
     if device == "cuda":
-        cuda.prepare()
+        cuda.prepare(settings.device_indices)
     plan = _Workers.plan(settings, device=device, model_bytes=(folder / "model.bin").stat().st_size)
     try:
         model = WhisperModel(

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "tests" / "data"
+DEMO_MODEL = Path(os.environ.get("DEMO_MODEL", ROOT / "models" / "demo"))
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One line of tests/data/manifest.jsonl."""
+
+    path: Path
+    text: str
+    language: str | None
+    translation: str | None
+    duration: float
+
+
+def recordings() -> list[Recording]:
+    lines = [json.loads(line) for line in (DATA / "manifest.jsonl").read_text("utf-8").splitlines()]
+    return [
+        Recording(
+            path=DATA / line["path"],
+            text=line["text"],
+            language=line["language"],
+            translation=line.get("translation"),
+            duration=line["duration"],
+        )
+        for line in lines
+    ]
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    return DEMO_MODEL
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fail a test that leaves a thread of ours or a temporary file behind."""
+    scratch = tmp_path_factory.mktemp("scratch")
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    threads = set(threading.enumerate())
+    yield
+    new = [thread for thread in set(threading.enumerate()) - threads if thread.name.startswith(("replica", "model"))]
+    for thread in new:
+        thread.join(timeout=5)
+    left = [thread.name for thread in new if thread.is_alive()]
+    assert not left, f"threads left behind: {left}"
+    assert not list(scratch.iterdir()), "temporary files left behind"
