@@ -56,3 +56,9 @@ def test_times_are_those_of_the_subtitles(speech: Transcript) -> None:
 def test_text_is_the_text_and_a_line_end(speech: Transcript, silence: Transcript) -> None:
     assert documents.text(speech) == f"{speech.text}\n"
     assert documents.text(silence) == "\n"
+
+
+def test_a_failure_is_a_sentence_first_and_a_slug_after() -> None:
+    assert documents.failure("'é' is not \ud800", code="malformed_request") == (
+        '{"error": "\'é\' is not \\ud800", "code": "malformed_request"}\n'
+    )

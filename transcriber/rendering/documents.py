@@ -86,6 +86,13 @@ class VerboseDocument(TypedDict):
     usage: Usage
 
 
+class FailureDocument(TypedDict):
+    """The answer to a request that failed."""
+
+    error: str
+    code: str
+
+
 def json(transcript: Transcript, *, with_segments: bool, with_words: bool) -> str:
     """Write the transcript in our own shape, as one line of JSON."""
     document = TranscriptDocument(
@@ -117,6 +124,20 @@ def verbose_json(transcript: Transcript, *, with_segments: bool, with_words: boo
             for word in segment.words or ()
         ]
     return _line(document)
+
+
+def failure(sentence: str, *, code: str) -> str:
+    """Write why there is no transcript.
+
+    The sentence comes first: SageMaker shows callers the first 2,048 characters of an answer that failed.
+
+    Args:
+        sentence: What went wrong, for the caller.
+        code: The failure's stable slug.
+    """
+    line = _line(FailureDocument(error=sentence, code=code))
+    # A half of a surrogate pair cannot be sent, but its escape is JSON.
+    return line.encode(errors="backslashreplace").decode()
 
 
 def text(transcript: Transcript) -> str:

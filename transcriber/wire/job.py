@@ -14,8 +14,8 @@ class Answer:
 
     Attributes:
         format: One of the closed set of forms.
-        with_segments: Whether `json` carries its segments; the other forms are not asked.
-        with_words: Whether segments carry their words.
+        with_segments: Whether the two JSON forms carry segments; the others are not asked.
+        with_words: Whether the two JSON forms carry words; the others are not asked.
     """
 
     format: ResponseFormat
