@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faster_whisper.audio import decode_audio
+from faster_whisper.vad import VadOptions, get_speech_timestamps, get_vad_model
+
+from tests.vad.voices import recording
+from transcriber.audio.waveform import Waveform
+from transcriber.vad.spans import HOP_SAMPLES, Probabilities, Span, spans_of
+from transcriber.vad.speech import BLOCK_FRAMES, SpeechDetector
+
+BLOCK = BLOCK_FRAMES * HOP_SAMPLES
+
+LENGTHS = [0, 1, 447, 448, 449, 511, 512, 513, 1024, 16_000]
+LENGTHS += [blocks * BLOCK + near for blocks in (1, 2) for near in (-512, -1, 0, 1, 449, 511, 512)]
+
+RECORDINGS = sorted((Path(__file__).resolve().parents[1] / "data").glob("*.wav"))
+
+
+@pytest.fixture(scope="module")
+def detector() -> SpeechDetector:
+    return SpeechDetector()
+
+
+@pytest.fixture(scope="module")
+def speech() -> Waveform:
+    return recording(1.0, 6.0, 0.5, 4.0, 3.0, 9.0, 0.2, 5.0)
+
+
+def upstream(waveform: Waveform) -> Probabilities:
+    """Run faster-whisper's model on the whole recording, as its `get_speech_timestamps` does."""
+    silence = HOP_SAMPLES - len(waveform) % HOP_SAMPLES
+    probabilities: Probabilities = get_vad_model()(np.pad(waveform.samples(), (0, silence)))
+    return probabilities
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_bit_equal_to_faster_whisper(detector: SpeechDetector, speech: Waveform, length: int) -> None:
+    waveform = Waveform(pcm=speech.pcm[len(speech) - length :])
+
+    assert np.array_equal(detector.probabilities_of(waveform), upstream(waveform))
+
+
+def test_finds_speech_where_it_is(detector: SpeechDetector) -> None:
+    waveform = recording(2.0, 3.0, 2.0, 4.0, 2.0, seed=1)
+
+    spans = spans_of(detector.probabilities_of(waveform), length_samples=len(waveform), min_pause_samples=16_000)
+
+    assert [(round(span.start / 16_000), round(span.stop / 16_000)) for span in spans] == [(2, 5), (7, 11)]
+
+
+def test_finds_no_speech_in_silence_and_noise(detector: SpeechDetector) -> None:
+    waveform = recording(5.0)
+
+    assert spans_of(detector.probabilities_of(waveform), length_samples=len(waveform)) == ()
+
+
+def test_one_detector_serves_many_threads(detector: SpeechDetector) -> None:
+    waveforms = [recording(0.5, 2.0 + seed, 1.0, seed=seed) for seed in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(detector.probabilities_of, waveforms * 2))
+
+    for probabilities, waveform in zip(together, waveforms * 2, strict=True):
+        assert np.array_equal(probabilities, upstream(waveform))
+
+
+def test_memory_does_not_grow_with_the_recording(detector: SpeechDetector) -> None:
+    two_minutes = Waveform(pcm=np.zeros(120 * 16_000, np.int16))
+
+    tracemalloc.start()
+    detector.probabilities_of(two_minutes)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak_bytes < 4 * 1024 * 1024  # as floats it would be 7.7 MB, cut into rows 8.6 MB more
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.name)
+def test_same_speech_as_faster_whisper_in_a_real_recording(detector: SpeechDetector, path: Path) -> None:
+    audio = decode_audio(str(path))
+    waveform = Waveform(pcm=(audio * 32768).astype(np.int16))
+    expected = get_speech_timestamps(audio, VadOptions(min_silence_duration_ms=160))
+
+    spans = spans_of(detector.probabilities_of(waveform), length_samples=len(waveform))
+
+    assert spans == tuple(Span(span["start"], span["end"]) for span in expected)
