@@ -19,7 +19,11 @@ BLOCK = BLOCK_FRAMES * HOP_SAMPLES
 LENGTHS = [0, 1, 447, 448, 449, 511, 512, 513, 1024, 16_000]
 LENGTHS += [blocks * BLOCK + near for blocks in (1, 2) for near in (-512, -1, 0, 1, 449, 511, 512)]
 
-RECORDINGS = sorted((Path(__file__).resolve().parents[1] / "data").glob("*.wav"))
+RECORDINGS = [
+    path
+    for path in sorted((Path(__file__).resolve().parents[1] / "data").iterdir())
+    if path.suffix in {".wav", ".flac"}
+]
 
 
 @pytest.fixture(scope="module")
