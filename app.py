@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,17 +11,17 @@ from types import MappingProxyType
 from typing import BinaryIO, cast
 
 from flask import Flask, Request, Response, request
-from transcriber.audio.spool import spool
-from transcriber.rendering.documents import failure
-from transcriber.rendering.formats import render
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from inference import ModelService, Story
 from transcriber import settings as environment
 from transcriber.audio.sources import Upload
+from transcriber.audio.spool import spool
 from transcriber.errors import Kind, MalformedRequest, ServiceError, TooLarge, TranscriberError
 from transcriber.observability import logs
 from transcriber.observability.timeline import Timeline
+from transcriber.rendering.documents import failure
+from transcriber.rendering.formats import render
 from transcriber.settings import Settings
 from transcriber.wire import form, json_body, raw_body
 from transcriber.wire.job import Defaults, Job
@@ -45,6 +46,9 @@ STATUS = MappingProxyType(
 DRAIN_BYTES = 32 * 1024 * 1024
 """How much of a refused body is read and thrown away: a caller who is still sending when the connection closes sees a
 broken pipe instead of the answer. 25 MB is the largest body of a real-time endpoint."""
+
+DRAIN_WITHIN_S = 1.0
+"""How long that may take: the thread that refuses is one of the few that /ping counts on."""
 
 FORM_FIELD_BYTES = 1024 * 1024
 """Memory for the text fields of a form; files go to disk."""
@@ -238,12 +242,19 @@ def _fail(error: Exception) -> Response:
 
 def _drain(incoming: Request) -> None:
     """Read the rest of a refused body, up to a limit, so that the caller gets to read the answer."""
+    connection = incoming.environ.get("gunicorn.socket")
+    ends_s = time.monotonic() + DRAIN_WITHIN_S
     left = DRAIN_BYTES
     try:
-        while left > 0 and (block := incoming.stream.read(min(left, 256 * 1024))):
+        if connection is not None:
+            connection.settimeout(DRAIN_WITHIN_S)
+        while left > 0 and time.monotonic() < ends_s and (block := incoming.stream.read(min(left, 256 * 1024))):
             left -= len(block)
     except (OSError, ValueError, HTTPException):
-        return  # the caller has gone, or the form parser has read it all
+        return  # the caller has gone, is too slow, or the form parser has read it all
+    finally:
+        if connection is not None:
+            connection.settimeout(None)
 
 
 def _finish(answer: Response) -> Response:

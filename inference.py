@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
 from transcriber.audio.decode import decode
 from transcriber.audio.fetch import Fetcher
-from transcriber.vad.speech import SpeechDetector
-
 from transcriber.audio.sources import Source
 from transcriber.audio.waveform import RATE_HZ, Waveform
 from transcriber.engines import catalogue
@@ -33,6 +32,7 @@ from transcriber.settings import Settings
 from transcriber.stitching import stitch
 from transcriber.transcript import Transcript
 from transcriber.vad.spans import spans_of
+from transcriber.vad.speech import SpeechDetector
 from transcriber.vad.windows import Passage, joined, passages_of, whole
 
 log = logging.getLogger(__name__)

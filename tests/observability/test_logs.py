@@ -30,7 +30,7 @@ def test_a_record_is_one_line_of_json_with_its_fields(stream: io.StringIO) -> No
     assert len(lines) == 1
     line = json.loads(lines[0])
     assert (line["event"], line["audio_s"], line["request_id"]) == ("request done", 1.5, "abc")
-    assert line["time"].endswith("Z")
+    assert line["time"].endswith("+00:00")
 
 
 def test_a_failure_carries_its_stack_in_the_same_line(stream: io.StringIO) -> None:

@@ -6,7 +6,7 @@ import contextvars
 import json
 import logging
 import sys
-import time
+from datetime import UTC, datetime
 from typing import TextIO
 
 request_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("request_id", default=None)
@@ -21,7 +21,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; what JSON cannot hold is written as text."""
         line: dict[str, object] = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "event": record.getMessage(),
         }
@@ -32,8 +32,6 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["stack"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
-
-    converter = time.gmtime
 
 
 def configure(level: str, stream: TextIO = sys.stdout) -> None:

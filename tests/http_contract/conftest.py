@@ -1,0 +1,137 @@
+"""A real `./serve` with the demo model, and a real S3 over HTTP, for the whole folder."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.conftest import DEMO_MODEL, ROOT
+
+BUCKET = "recordings"
+READY_WITHIN_S = 60
+LIMITS = {
+    "MAX_BODY_BYTES": str(8 * 1024 * 1024),
+    "MAX_JSON_BYTES": str(4 * 1024 * 1024),
+    "MAX_OBJECT_BYTES": str(4 * 1024 * 1024),
+    "MAX_AUDIO_SECONDS": "300",
+}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running container, as a caller sees it."""
+
+    port: int
+    scratch: Path
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def send(
+        self,
+        body: Any = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "POST",
+        path: str = "/invocations",
+    ) -> Answer:
+        """Send one request; an iterator as body is sent in chunks."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body=body, headers=dict(headers or {}))
+            answer = connection.getresponse()
+            return Answer(answer.status, dict(answer.getheaders()), answer.read())
+        finally:
+            connection.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    stand_in = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    stand_in.start()
+    host, port = stand_in.get_host_and_port()
+    yield f"http://{host}:{port}"
+    stand_in.stop()
+
+
+@pytest.fixture(scope="session")
+def s3(s3_url: str) -> Any:
+    client = boto3.client(
+        "s3", endpoint_url=s3_url, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
+    )
+    client.create_bucket(Bucket=BUCKET)
+    return client
+
+
+def start(tmp: Path, **environ: str) -> Server:
+    port = free_port()
+    scratch = tmp / "scratch"
+    scratch.mkdir()
+    log = tmp / "log"
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_"))},
+        **CREDENTIALS,
+        "MODEL_ID": str(DEMO_MODEL),
+        "PORT": str(port),
+        "TMPDIR": str(scratch),
+        **environ,
+    }
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "serve")], env=environment, stdout=file, stderr=subprocess.STDOUT
+        )
+    return Server(port=port, scratch=scratch, process=process, log=log)
+
+
+def wait_ready(server: Server) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        assert server.process.poll() is None, server.log.read_text()
+        try:
+            if server.send(method="GET", path="/ping").status == 200:
+                return
+        except OSError:
+            pass
+        server_is_slow = 0.05
+        time.sleep(server_is_slow)  # there is no other clock than the other process's own
+    raise AssertionError(server.log.read_text())
+
+
+def stop(server: Server) -> None:
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, s3_url: str, s3: Any) -> Iterator[Server]:
+    running = start(tmp_path_factory.mktemp("server"), S3_ENDPOINT_URL=s3_url, S3_MAX_ATTEMPTS="1", **LIMITS)
+    wait_ready(running)
+    yield running
+    stop(running)

@@ -1,0 +1,86 @@
+"""From the start of the process to the first healthy ping, and to its end."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import DATA, ROOT
+from tests.http_contract.conftest import start, stop, wait_ready
+
+
+def test_a_setting_that_is_wrong_stops_the_start_with_one_line() -> None:
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "serve")],
+        env={"PORT": "many"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "PORT='many'" in ended.stderr
+
+
+def test_a_model_that_cannot_be_loaded_is_logged_with_what_to_do_and_ping_says_so(tmp_path: Path) -> None:
+    server = start(tmp_path, MODEL_ID="/nowhere")
+    try:
+        refused = None
+        while refused is None or "still loading" in refused:
+            assert server.process.poll() is None
+            try:
+                answer = server.send(DATA.joinpath("en-one-phrase.wav").read_bytes())
+            except OSError:
+                time.sleep(0.05)  # there is no other clock than the other process's own
+                continue
+            assert answer.status == 503
+            refused = json.loads(answer.body)["error"]
+
+        assert "holds no model.bin" in refused
+        ping = server.send(method="GET", path="/ping")
+        assert (ping.status, ping.body) == (503, b"")
+        lines = [json.loads(line) for line in server.log.read_text("utf-8").splitlines()]
+        assert [line["level"] for line in lines if line["event"] == "model failed to load"] == ["CRITICAL"]
+    finally:
+        stop(server)
+
+
+def test_sigterm_lets_the_request_in_flight_finish_and_leaves_nothing(tmp_path: Path) -> None:
+    server = start(tmp_path)
+    wait_ready(server)
+    body = DATA.joinpath("two-minutes.flac").read_bytes()
+    caller = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    caller.putrequest("POST", "/invocations")
+    caller.putheader("Content-Length", str(len(body)))
+    caller.endheaders(body[:1000])
+    assert server.send(method="GET", path="/ping").status == 200  # so the caller before has been accepted, too
+    server.process.send_signal(signal.SIGTERM)
+    caller.send(body[1000:])
+    answer = caller.getresponse()
+
+    assert answer.status == 200
+    assert json.loads(answer.read())["text"]
+    assert server.process.wait(timeout=30) == 0
+    assert list(server.scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ["model ready"])
+def test_the_way_to_readiness_is_logged(tmp_path: Path, line: str) -> None:
+    server = start(tmp_path)
+    wait_ready(server)
+    stop(server)
+    entries = [json.loads(entry) for entry in server.log.read_text("utf-8").splitlines()]
+    ready = next(entry for entry in entries if entry["event"] == line)
+    marks = [value for name, value in ready.items() if name.endswith("_after_s")]
+
+    assert marks == sorted(marks)
+    assert {"model_found_after_s", "loaded_after_s", "warmed_after_s", "ready_after_s"} <= set(ready)
