@@ -71,7 +71,9 @@ def in_test_voice(utterance: Utterance) -> Utterance:
 def write_test_data(folder: Path) -> None:
     """Write the committed recordings and their manifest."""
     folder.mkdir(parents=True, exist_ok=True)
-    unseen = {language: map(in_test_voice, held_out_utterances(language, 60, f"{SEED}/{language}")) for language in LANGUAGES}
+    unseen = {
+        language: map(in_test_voice, held_out_utterances(language, 60, f"{SEED}/{language}")) for language in LANGUAGES
+    }
     made: list[tuple[str, Recording, tuple[str, ...]]] = []
     for name, (language, phrases, how) in FORMATS.items():
         own = [next(unseen[language]) for _ in range(phrases)]
@@ -88,7 +90,7 @@ def write_test_data(folder: Path) -> None:
 
 def write_evaluation_set(folder: Path, utterances: int, seed: str) -> None:
     """Write an evaluation set and its manifest."""
-    from tqdm import tqdm
+    from tqdm import tqdm  # noqa: PLC0415  only now known to be installed
 
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
@@ -109,7 +111,10 @@ def main() -> int:
         print(f"make_recordings: {error}", file=sys.stderr)
         return 2
     if missing:
-        print(f"make_recordings: not installed: {', '.join(missing)}; run: pip install -r requirements-train.txt", file=sys.stderr)
+        print(
+            f"make_recordings: not installed: {', '.join(missing)}; run: pip install -r requirements-train.txt",
+            file=sys.stderr,
+        )
         return 2
     if chosen.which == "test-data":
         write_test_data(chosen.out)

@@ -101,7 +101,7 @@ def run(chosen: argparse.Namespace) -> None:
     if chosen.only in (None, "export"):
         export(load_checkpoint(training)["model"], demo_tokenizer(), training.shape, chosen.out)
         size = sum(file.stat().st_size for file in chosen.out.iterdir())
-        print(f"{chosen.out}: {size / 1e6:.2f} MB")  # noqa: T201  the result of the command
+        print(f"{chosen.out}: {size / 1e6:.2f} MB")
 
 
 def main() -> int:
@@ -109,10 +109,10 @@ def main() -> int:
     try:
         run(arguments())
     except (EspeakMissingError, MissingPackagesError, FileNotFoundError) as error:
-        print(f"train_demo_model: {error}", file=sys.stderr)  # noqa: T201  the user's line
+        print(f"train_demo_model: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("train_demo_model: stopped; the same command goes on from the last checkpoint", file=sys.stderr)  # noqa: T201
+        print("train_demo_model: stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
     return 0
 

@@ -1,1 +1,1 @@
-"""The parts that `scripts/train_demo_model.py` joins: phrases, speech, tokenizer, windows, network, training, export."""
+"""What `train_demo_model.py` joins: phrases, speech, tokenizer, windows, network, training, export."""

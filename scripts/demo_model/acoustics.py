@@ -25,7 +25,8 @@ NOISE_S = 60
 def resampled(samples: Samples, rate: float) -> Samples:
     """Play samples faster (rate over 1) or slower, pitch and formants included: nearly another speaker."""
     positions = np.arange(0, len(samples) - 1, rate)
-    return np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
+    played: Samples = np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
+    return played
 
 
 def noises(seed: int) -> list[Samples]:
@@ -52,7 +53,7 @@ def roughened(samples: Samples, speech_gain: float | None, noise: list[Samples],
         draw: Source of all chance.
     """
     heard = samples
-    if speech_gain is not None and draw.random() < 0.15:  # noqa: PLR2004
+    if speech_gain is not None and draw.random() < 0.15:
         heard = samples.copy()
         for delay in (draw.randint(160, 1600) for _ in range(3)):
             heard[delay:] += samples[:-delay] * draw.uniform(0.05, 0.35)
@@ -90,12 +91,12 @@ class FeatureMaker:
             sound, FFT_SAMPLES, HOP_SAMPLES, window=self.hann, return_complex=True, pad_mode="reflect"
         )
         mel = torch.log10((self.filters @ spectrum[:, :-1].abs().square()).clamp(min=1e-10))
-        if draw.random() < 0.3:  # noqa: PLR2004
+        if draw.random() < 0.3:
             mel = self._other_throat(mel, draw)
-        if draw.random() < 0.6:  # noqa: PLR2004
+        if draw.random() < 0.6:
             mel = self._other_microphone(mel, draw)
         # The floor follows the loudest moment of the whole recording, which may lie outside this window.
-        loudest = mel.max() + (draw.uniform(0, 1.5) if draw.random() < 0.25 else 0)  # noqa: PLR2004
+        loudest = mel.max() + (draw.uniform(0, 1.5) if draw.random() < 0.25 else 0)
         mel = (torch.maximum(mel, loudest - 8) + 4) / 4
         frames = round(length_s * FEATURES_PER_S)
         return functional.pad(mel[:, :frames], (0, max(0, frames - mel.shape[1])))
@@ -112,6 +113,6 @@ class FeatureMaker:
         height = self.bands / (MELS / 2) - 1
         bend = torch.sin(height * draw.uniform(1, 6) + draw.uniform(0, 6))
         curve = draw.uniform(-0.6, 0.6) * height + draw.uniform(-0.3, 0.3) * bend
-        if draw.random() < 0.15:  # noqa: PLR2004
+        if draw.random() < 0.15:
             curve = curve - 3 * (height > draw.uniform(0.5, 0.9))
         return (mel + curve[:, None]).clamp(min=-10)

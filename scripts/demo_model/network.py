@@ -64,7 +64,7 @@ class Progress:
     language_right: float
 
 
-class Attention(nn.Module):
+class Attention(nn.Module):  # type: ignore[misc, unused-ignore]  # where torch is not installed
     """Multi-head attention with Whisper's biases: none on the keys."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -92,10 +92,10 @@ class Attention(nn.Module):
                 scores = scores.masked_fill(later, -math.inf)
             attended = scores.softmax(-1, dtype=queries.dtype) @ values
             self.first_head_scores = None if memory is None else scores[:, 0]
-        return self.out_proj(attended.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]  # modules are untyped
+        return self.out_proj(attended.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return, unused-ignore]  # modules are untyped
 
 
-class Layer(nn.Module):
+class Layer(nn.Module):  # type: ignore[misc, unused-ignore]  # where torch is not installed
     """One encoder layer, or with `cross` one decoder layer."""
 
     def __init__(self, width: int, heads: int, *, cross: bool) -> None:
@@ -115,7 +115,7 @@ class Layer(nn.Module):
         if memory is not None:
             asked = self.encoder_attn_layer_norm(x).view(memory.shape[0], -1, memory.shape[2])
             x = x + self.encoder_attn(asked, memory).view(x.shape)
-        return x + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))  # type: ignore[no-any-return]  # modules are untyped
+        return x + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))  # type: ignore[no-any-return, unused-ignore]  # modules are untyped
 
 
 def sinusoids(length: int, width: int) -> Tensor:
@@ -125,7 +125,7 @@ def sinusoids(length: int, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], 1)
 
 
-class Whisper(nn.Module):
+class Whisper(nn.Module):  # type: ignore[misc, unused-ignore]  # where torch is not installed
     """The network and its loss."""
 
     def __init__(self, vocabulary: int, shape: Shape) -> None:
@@ -145,7 +145,7 @@ class Whisper(nn.Module):
         self.register_buffer("positions", sinusoids(FULL_WINDOW_FRAMES, width))
         self.decoder_positions = nn.Parameter(torch.randn(DECODER_POSITIONS, width) * 0.02)
         self.embedding = nn.Parameter(torch.randn(vocabulary, width) * 0.03)
-        # A timestamp's row is a smooth part, learned for all of them at once, and a part of its own: rare ones are learned too.
+        # A timestamp's row is a smooth part, learned for all at once, and a part of its own: rare ones are learned too.
         self.timestamp_waves: Tensor
         self.register_buffer("timestamp_waves", sinusoids(TIMESTAMPS, width))
         self.timestamp_map = nn.Linear(width, width, bias=False)
@@ -165,7 +165,7 @@ class Whisper(nn.Module):
         x = (x + torch.stack([self.positions[offset : offset + x.shape[1]] for offset in offsets])).to(x.dtype)
         for layer in self.encoder:
             x = layer(x)
-        return self.encoder_norm(x)  # type: ignore[no-any-return]  # modules are untyped
+        return self.encoder_norm(x)  # type: ignore[no-any-return, unused-ignore]  # modules are untyped
 
     def loss(self, batch: Batch, weights: LossWeights) -> tuple[Tensor, Progress]:
         """Judge the network on a batch.
@@ -194,7 +194,7 @@ class Whisper(nn.Module):
         with torch.no_grad():
             answers = logits.argmax(1)
             is_time = targets >= self.vocabulary - TIMESTAMPS
-            right = torch.where(is_time, (answers - targets).abs() <= 2, answers == targets).float()  # noqa: PLR2004  0.04 s
+            right = torch.where(is_time, (answers - targets).abs() <= 2, answers == targets).float()  # 0.04 s
             progress = Progress(
                 tokens=tokens.item(),
                 letters=letters.item(),
@@ -224,7 +224,7 @@ class Whisper(nn.Module):
         length = (stop - start).clamp(min=1)
         loss = torch.zeros(())
         for layer in list(self.decoder)[1:]:
-            scores = layer.encoder_attn.first_head_scores[guided].float()
+            scores = layer.encoder_attn.first_head_scores[guided].float()  # type: ignore[union-attr, index, unused-ignore]  # modules are untyped
             sums = functional.pad(scores.cumsum(1), (1, 0))
             inside = (sums.gather(1, stop[:, None]) - sums.gather(1, start[:, None]))[:, 0] / length
             loss = loss + (scores.logsumexp(1) - inside - length.log()).mean()

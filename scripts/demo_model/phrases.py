@@ -208,7 +208,7 @@ def number_words(number: int, language: Language) -> str:
         return str(num2words(number, lang=language)).replace(",", "")
     digits = DIGITS["zh"]
     hundreds, tens, ones = number // 100, number // 10 % 10, number % 10
-    if number < 10:  # noqa: PLR2004
+    if number < 10:
         return digits[number]
     words = digits[hundreds] + "百" if hundreds else ""
     if tens:
@@ -253,19 +253,19 @@ def _fill_template(language: Language, random: Random) -> Phrase:
 def random_phrase(language: Language, random: Random) -> Phrase:
     """Draw one phrase of the world, open or closed, held out or not."""
     kind = random.random()
-    if kind < 0.24:  # noqa: PLR2004  the shares of the kinds; what is longest or most alike is drawn most
+    if kind < 0.24:  # the shares of the kinds; what is longest or most alike is drawn most
         digits = tuple(random.randrange(10) for _ in range(random.choice((1, 2, 3, 4, 4, 5, 6))))
         return _both(language, digit_string(digits, language), digit_string(digits, "en"))
-    if kind < 0.44:  # noqa: PLR2004
-        number = random.randrange(100) if random.random() < 0.35 else random.randrange(100, LARGEST_NUMBER + 1)  # noqa: PLR2004
+    if kind < 0.44:
+        number = random.randrange(100) if random.random() < 0.35 else random.randrange(100, LARGEST_NUMBER + 1)
         return _both(language, number_words(number, language), number_words(number, "en"))
-    if kind < 0.76:  # noqa: PLR2004
+    if kind < 0.76:
         return _fill_template(language, random)
-    if kind < 0.86:  # noqa: PLR2004
+    if kind < 0.86:
         words = WORD_LISTS[random.choice(tuple(WORD_LISTS))]
         entry = random.randrange(len(words["en"]))
         return _both(language, words[language][entry], words["en"][entry])
-    if language == "en" and kind < 0.94:  # noqa: PLR2004
+    if language == "en" and kind < 0.94:
         text = random.choice(ENGLISH_ONLY)
         return _both("en", text, text)
     row = random.choice(PHRASE_BOOK)

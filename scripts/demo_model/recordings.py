@@ -16,6 +16,7 @@ from .phrases import LANGUAGES, Language, written
 from .speech import RATE_HZ, Utterance, held_out_utterances, speak
 
 Samples = npt.NDArray[np.float32]
+Pcm = npt.NDArray[np.int16]
 
 PAUSE_S = (0.4, 1.2)
 LONG_PAUSE_S = (0.6, 3.5)
@@ -68,6 +69,18 @@ class Recording:
         return " ".join(segment.translation for segment in self.segments)
 
 
+def _spoken(utterance: Utterance) -> Pcm:
+    """Speak an utterance.
+
+    Raises:
+        RuntimeError: espeak-ng gave no sound, as a damaged installation does.
+    """
+    pcm = speak(utterance)
+    if pcm is None:
+        raise RuntimeError(f"espeak-ng gave no sound for {utterance.phrase.text!r} in the voice {utterance.voice}")
+    return pcm
+
+
 def compose(utterances: list[Utterance], *, pauses_s: list[float], lead_s: float, tail_s: float) -> Recording:
     """Speak utterances one after the other.
 
@@ -80,8 +93,7 @@ def compose(utterances: list[Utterance], *, pauses_s: list[float], lead_s: float
     pieces = [np.zeros(int(lead_s * RATE_HZ), np.int16)]
     segments: list[TrueSegment] = []
     for utterance, pause_s in zip(utterances, [*pauses_s, tail_s], strict=True):
-        voice = speak(utterance)
-        assert voice is not None, utterance
+        voice = _spoken(utterance)
         start = sum(map(len, pieces)) / RATE_HZ
         phrase = utterance.phrase
         segments.append(
@@ -94,7 +106,7 @@ def compose(utterances: list[Utterance], *, pauses_s: list[float], lead_s: float
         )
         pieces += [voice, np.zeros(int(pause_s * RATE_HZ), np.int16)]
     return Recording(
-        samples=np.concatenate(pieces).astype(np.float32) / 32768,
+        samples=(np.concatenate(pieces) / 32768).astype(np.float32),
         language=utterances[0].phrase.language,
         voice=utterances[0].voice,
         segments=tuple(segments),
@@ -119,14 +131,13 @@ def with_noise(recording: Recording, *, decibels: float, gain: float, seed: str)
     return replace(recording, samples=np.clip(speech + noise * level, -1, 1).astype(np.float32))
 
 
-def random_recording(language: Language, utterances: list[Utterance], *, long: bool, seed: str) -> Recording:
+def random_recording(utterances: list[Utterance], *, long: bool, seed: str) -> Recording:
     """Speak utterances in the first one's voice, with random pauses, gain and light noise (half have none)."""
     draw = random.Random(f"{seed}/manner")
     first = utterances[0]
     same = [replace(first, phrase=utterance.phrase) for utterance in utterances]
     pauses_s = [draw.uniform(*(LONG_PAUSE_S if long else PAUSE_S)) for _ in same[1:]]
     recording = compose(same, pauses_s=pauses_s, lead_s=draw.uniform(*LEAD_S), tail_s=draw.uniform(*TAIL_S))
-    assert recording.language == language
     if draw.random() < 0.5:
         return recording
     return with_noise(recording, decibels=draw.uniform(20, 40), gain=draw.uniform(0.1, 1), seed=f"{seed}/noise")
@@ -145,7 +156,7 @@ def evaluation_recordings(utterances: int, seed: str) -> list[tuple[str, Recordi
         for number, count in enumerate(counts):
             own = [next(unseen) for _ in range(count)]
             name = f"{language}-{number:03}"
-            named.append((name, random_recording(language, own, long=False, seed=f"{seed}/{name}")))
+            named.append((name, random_recording(own, long=False, seed=f"{seed}/{name}")))
         named.append((f"{language}-two-minutes", two_minutes(list(unseen), seed=f"{seed}/{language}/long")))
     return named + silences()
 
@@ -159,8 +170,7 @@ def two_minutes(utterances: list[Utterance], *, seed: str) -> Recording:
     at_s = 1.0
     for utterance in utterances:
         same = replace(first, phrase=utterance.phrase)
-        voice = speak(same)
-        assert voice is not None, same
+        voice = _spoken(same)
         at_s += len(voice) / RATE_HZ
         if at_s > LONG_S - 0.5:
             break

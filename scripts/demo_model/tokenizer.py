@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import random
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ Ranks = dict[bytes, int]
 
 CUT_VOCABULARY = Path(__file__).with_name("multilingual-cut.tiktoken")
 
-WHISPER_LANGUAGES = (
+WHISPER_LANGUAGES = (  # noqa: SIM905  a list of words reads better as words
     "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt la mi ml"
     " cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so af oc ka be tg sd gu am"
     " yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su"
@@ -51,7 +52,7 @@ SPECIAL_TOKENS = (
 
 NON_SPEECH_SYMBOLS = (
     *"\"#()*+/:;<=>@[\\]^_`{|}~「」『』♩♪♫♬♭♮♯-'",
-    *"<< >> <<< >>> -- --- -( -[ (' (\" (( )) ((( ))) [[ ]] {{ }} ♪♪ ♪♪♪".split(),
+    *"<< >> <<< >>> -- --- -( -[ (' (\" (( )) ((( ))) [[ ]] {{ }} ♪♪ ♪♪♪".split(),  # noqa: SIM905
 )
 """What faster-whisper suppresses when `suppress_tokens` is -1. It suppresses a symbol's first token; were these not
 whole tokens here too, it would suppress bytes that letters are made of."""
@@ -79,9 +80,7 @@ def split_of(token: bytes, ranks: Ranks) -> tuple[bytes, ...]:
     """
     parts = [token[i : i + 1] for i in range(len(token))]
     while True:
-        candidates = (
-            (ranks.get(a + b, len(ranks) + 60_000), i) for i, (a, b) in enumerate(zip(parts, parts[1:], strict=False))
-        )
+        candidates = ((ranks.get(a + b, len(ranks) + 60_000), i) for i, (a, b) in enumerate(pairwise(parts)))
         rank, i = min(candidates, default=(ranks[token], 0))
         if rank >= ranks[token]:
             return tuple(parts)
@@ -100,8 +99,8 @@ def build_tokenizer(ranks: Ranks) -> Tokenizer:
     merges = [(_letters(a), _letters(b)) for a, b in (split_of(token, ranks) for token in tokens if len(token) > 1)]
     vocabulary = {_letters(token): number for number, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)  # type: ignore[assignment]  # the stubs lack the setter
-    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]  # likewise
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     return tokenizer
 

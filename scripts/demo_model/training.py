@@ -13,7 +13,7 @@ import random
 import signal
 import tempfile
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +145,7 @@ class Run:
     seed: int
     workers: int
     shrink: int = 1
-    shape: Shape = Shape()
+    shape: Shape = field(default_factory=Shape)
 
     @property
     def checkpoint(self) -> Path:
@@ -155,8 +155,7 @@ class Run:
     @property
     def phases(self) -> tuple[Phase, ...]:
         """Give the schedule, made shorter for a rehearsal."""
-        shorter = ({field.name: getattr(phase, field.name) for field in fields(phase)} for phase in SCHEDULE)
-        return tuple(Phase(**(values | {"steps": max(2, values["steps"] // self.shrink)})) for values in shorter)
+        return tuple(replace(phase, steps=max(2, phase.steps // self.shrink)) for phase in SCHEDULE)
 
     @property
     def steps(self) -> int:
@@ -188,12 +187,11 @@ def train(run: Run) -> None:
     before = signal.signal(signal.SIGTERM, stop)
     os.environ.update(KEEP_MEMORY)  # read when a process starts, so it holds for the workers only
     with tempfile.TemporaryDirectory() as meeting:
-        workers = torch.multiprocessing.start_processes(
-            _work, (run, f"file://{meeting}/workers", os.getpid()), nprocs=run.workers, join=False, start_method="spawn"
+        workers = torch.multiprocessing.spawn(  # type: ignore[attr-defined, no-untyped-call, unused-ignore]  # torch
+            _work, (run, f"file://{meeting}/workers", os.getpid()), nprocs=run.workers, join=False
         )
-        assert workers is not None
         try:
-            while not workers.join():
+            while not workers.join():  # type: ignore[union-attr, unused-ignore]  # None only where join=True
                 pass
         finally:
             for process in workers.processes:
@@ -231,7 +229,7 @@ class Muon:
         self.groups = [[matrix for matrix in matrices if matrix.shape == shape] for shape in shapes]
         self.momenta = [torch.zeros(len(group), *group[0].shape) for group in self.groups]
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator, unused-ignore]  # torch
     def step(self, rate: float) -> None:
         """Move all matrices once."""
         for group, momentum in zip(self.groups, self.momenta, strict=True):
@@ -249,7 +247,8 @@ def _orthogonal(matrices: Tensor) -> Tensor:
     for _ in range(5):
         square = wide @ wide.mT
         wide = 3.4445 * wide + (-4.7750 * square + 2.0315 * square @ square) @ wide
-    return (wide if matrices.shape[1] <= matrices.shape[2] else wide.mT).float()
+    orthogonal: Tensor = (wide if matrices.shape[1] <= matrices.shape[2] else wide.mT).float()
+    return orthogonal
 
 
 class Optimisers:
@@ -258,7 +257,7 @@ class Optimisers:
     def __init__(self, network: Whisper) -> None:
         """Lay out the gradients of a network; they stay attached to it."""
         parameters = dict(network.named_parameters())
-        hidden = {name for name, value in parameters.items() if value.ndim == 2 and ("_proj" in name or ".fc" in name)}  # noqa: PLR2004
+        hidden = {name for name, value in parameters.items() if value.ndim == 2 and ("_proj" in name or ".fc" in name)}
         self.gradients = torch.zeros(sum(value.numel() for value in parameters.values()))
         place = 0
         for value in parameters.values():
@@ -332,7 +331,7 @@ def _step(run: Run, step: int, rank: int, network: Whisper, maker: WindowMaker, 
     optimisers.gradients.zero_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss, progress = network.loss(batch, LossWeights(letters=mix.letters))
-    loss.backward()  # type: ignore[no-untyped-call]  # torch
+    loss.backward()  # type: ignore[no-untyped-call, unused-ignore]  # torch
     torch.distributed.all_reduce(optimisers.gradients)
     optimisers.gradients /= run.workers
     rate = phase.rate(phase_step)

@@ -1,4 +1,4 @@
-"""Training windows: phrases of one language laid out in time, and the token sequences that Whisper should give for them.
+"""Training windows: phrases of one language laid out in time, and the tokens that Whisper should give for them.
 
 Everything random comes from a `random.Random` that the caller passes in, so that a training step can be made again.
 """
@@ -145,9 +145,7 @@ class WindowMaker:
         self.languages = {language: self._special(language) for language in LANGUAGES}
 
     def _special(self, name: str) -> int:
-        number = self.tokenizer.token_to_id(f"<|{name}|>")
-        assert number is not None, name
-        return number
+        return int(self.tokenizer.get_vocab()[f"<|{name}|>"])
 
     def batch(self, windows: int, length_s: float, prompt_tokens: int, draw: Random) -> Batch:
         """Make one step's windows, each with two sequences that share its encoder run.
@@ -164,7 +162,7 @@ class WindowMaker:
             window, gain = self._window(length_s, draw)
             heard = roughened(window.samples, gain, self.noise, draw)
             mel.append(self.feature_maker.features(heard, length_s, draw))
-            moved = length_s < FULL_WINDOW_S and draw.random() >= 0.35  # noqa: PLR2004
+            moved = length_s < FULL_WINDOW_S and draw.random() >= 0.35
             offset = draw.randint(0, FULL_WINDOW_FRAMES - round(length_s * ENCODER_FRAMES_PER_S)) if moved else 0
             offsets.append(offset)
             sequences += self._two_sequences(window, offset, prompt_tokens, draw)
@@ -190,9 +188,9 @@ class WindowMaker:
         """Lay out a window; the gain of its speech is None when it holds none."""
         language = draw.choices(tuple(LANGUAGE_SHARES), tuple(LANGUAGE_SHARES.values()))[0]
         full = draw.random() < (0.6 if length_s < FULL_WINDOW_S else 0.5)
-        short_s = draw.uniform(0.8, 3 if draw.random() < 0.6 else length_s)  # noqa: PLR2004
+        short_s = draw.uniform(0.8, 3 if draw.random() < 0.6 else length_s)
         duration_s = length_s if full else min(length_s, short_s)
-        if draw.random() < 0.06:  # noqa: PLR2004
+        if draw.random() < 0.06:
             silence = np.zeros(int(duration_s * RATE_HZ), np.float32)
             return Window(samples=silence, spoken=[], language=language, cut_start_s=None), None
         gain = 10 ** draw.uniform(-1.4, 0)
@@ -206,13 +204,13 @@ class WindowMaker:
             if at_s > duration_s - 0.3:
                 break
             voice = self.bank.samples(shard, clip)
-            if draw.random() < 0.4:  # noqa: PLR2004
+            if draw.random() < 0.4:
                 voice = resampled(voice, draw.uniform(0.92, 1.09))
             stop_s = at_s + len(voice) / RATE_HZ
             if stop_s > duration_s and not full and not spoken and stop_s + 0.1 <= length_s:
                 duration_s = stop_s + 0.1
             cut = stop_s > duration_s
-            if cut and not (full and spoken and draw.random() < 0.45):  # noqa: PLR2004
+            if cut and not (full and spoken and draw.random() < 0.45):
                 break
             first = int(at_s * RATE_HZ)
             samples[first : first + len(voice)] += voice * np.float32(gain * 10 ** draw.uniform(-0.25, 0.25))
@@ -232,10 +230,10 @@ class WindowMaker:
     def _speakers(self, language: Language, draw: Random) -> Iterator[tuple[int, Clip]]:
         """Draw clips without end: half of the windows keep mostly to one voice."""
         clips = self.bank.clips[language]
-        voice = draw.choice(clips)[1].voice if draw.random() < 0.5 else None  # noqa: PLR2004
+        voice = draw.choice(clips)[1].voice if draw.random() < 0.5 else None
 
         def one() -> tuple[int, Clip]:
-            if voice is not None and draw.random() < 0.8:  # noqa: PLR2004
+            if voice is not None and draw.random() < 0.8:
                 return draw.choice(self.by_voice[language, voice])
             return draw.choice(clips)
 
@@ -252,15 +250,15 @@ class WindowMaker:
             draw,
             timestamps=True,
             prompt_tokens=prompt_tokens if draw.random() < 0.8 else 0,
-        )  # noqa: PLR2004
+        )
         kind = draw.random()
-        task: Task = "translate" if kind < 0.36 else "transcribe"  # noqa: PLR2004
+        task: Task = "translate" if kind < 0.36 else "transcribe"
         # A phrase cut off by the window's end can only be told by a timestamp, so such a window is never without them.
-        timestamps = window.cut_start_s is not None or 0.14 < kind < 0.36  # noqa: PLR2004
-        second_prompt = prompt_tokens if draw.random() < 0.3 else 0  # noqa: PLR2004
+        timestamps = window.cut_start_s is not None or 0.14 < kind < 0.36
+        second_prompt = prompt_tokens if draw.random() < 0.3 else 0
         return first, self._sequence(window, offset, task, draw, timestamps=timestamps, prompt_tokens=second_prompt)
 
-    def _sequence(  # noqa: PLR0913  one argument for each thing that Whisper can be asked
+    def _sequence(  # one argument for each thing that Whisper can be asked
         self, window: Window, offset: int, task: Task, draw: Random, *, timestamps: bool, prompt_tokens: int
     ) -> Sequence:
         output: Language = "en" if task == "translate" else window.language
@@ -325,7 +323,7 @@ class WindowMaker:
         return ids, [*heard, _span(spoken.stop_s, pause_stop_s)]
 
     def _encode(self, text: str, language: Language) -> tuple[list[int], list[tuple[float, float]]]:
-        """Give token ids and, but for the full stop, each one's share [begin, end) of the time, even over its letters."""
+        """Give token ids and, but for the full stop, each one's share [begin, end) of the time, even over letters."""
         known = self.encoded.get((text, language))
         if known is None:
             encoding = self.tokenizer.encode(written(text, language), add_special_tokens=False)
@@ -341,15 +339,15 @@ class WindowMaker:
         at_s = draw.uniform(0, 5)
         ids: list[int] = []
         while len(ids) < tokens:
-            own = window.spoken and draw.random() < 0.1  # noqa: PLR2004
+            own = window.spoken and draw.random() < 0.1
             phrase = draw.choice(window.spoken).phrase if own else draw.choice(clips)[1].phrase
             text = phrase.english if output == "en" else phrase.text
-            if kind < 0.25:  # noqa: PLR2004  hot words: bare, in small letters
+            if kind < 0.25:  # hot words: bare, in small letters
                 separator = draw.choice((" ", " ", ", ")) if ids else " "
                 ids += self.tokenizer.encode(separator + text, add_special_tokens=False).ids
                 continue
             said = self._encode(text, output)[0]
-            if timestamps and kind < 0.8:  # noqa: PLR2004  what a window before this one was given as
+            if timestamps and kind < 0.8:  # what a window before this one was given as
                 stop_s = at_s + draw.uniform(0.5, 3)
                 begin, end = (
                     self.first_timestamp + round(t * TIMESTAMPS_PER_S) % FULL_WINDOW_FRAMES for t in (at_s, stop_s)
@@ -368,11 +366,11 @@ def _pauses(draw: Random) -> Iterator[float]:
     manner = draw.random()
 
     def one() -> float:
-        if manner < 0.25:  # noqa: PLR2004
+        if manner < 0.25:
             return draw.uniform(0.1, 0.8)
-        if draw.random() < 0.6:  # noqa: PLR2004
+        if draw.random() < 0.6:
             return draw.uniform(0.35, 0.8)
-        return draw.uniform(0.35, 5 if manner > 0.7 else 1.6)  # noqa: PLR2004
+        return draw.uniform(0.35, 5 if manner > 0.7 else 1.6)
 
     return iter(one, None)
 
