@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from faster_whisper import WhisperModel  # noqa: PLC0415  only now known to be installed
+    from faster_whisper import WhisperModel
 
 PACKAGES = ("faster_whisper", "jiwer", "tqdm")
 MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")

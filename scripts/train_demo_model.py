@@ -88,13 +88,13 @@ def run(chosen: argparse.Namespace) -> None:
     if chosen.cut_vocabulary:
         cut_vocabulary(chosen.cut_vocabulary)
         return
-    from demo_model.export import export  # noqa: PLC0415  both need packages that were only now found to exist
-    from demo_model.training import Run, load_checkpoint, train  # noqa: PLC0415
-
     if chosen.only in (None, "speech"):
         require_espeak()
         clips = max(SMALLEST_BANK_CLIPS, CLIPS // chosen.shrink)
         make_bank(chosen.work / "bank", clips=clips, seed=chosen.seed)
+    from demo_model.export import export  # noqa: PLC0415  both need packages that were only now found to exist
+    from demo_model.training import Run, load_checkpoint, train  # noqa: PLC0415
+
     training = Run(work=chosen.work, seed=chosen.seed, workers=chosen.workers, shrink=chosen.shrink)
     if chosen.only in (None, "train"):
         train(training)
