@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcriber.errors import UnacceptableFormat, UnsupportedOption
+from transcriber.options import ResponseFormat
+from transcriber.wire.accept import MEDIA_TYPES, negotiate
+
+JSON, VERBOSE, TEXT, SRT, VTT = ResponseFormat
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (None, JSON),
+        ("", JSON),
+        (" , ", JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        ("application/json", JSON),
+        ("application/json; charset=utf-8", JSON),
+        ("APPLICATION/JSON", JSON),
+        ("application/json;profile=verbose", VERBOSE),
+        ('application/json; profile="verbose"; q=0.5', VERBOSE),
+        ("text/*", TEXT),
+        ("text/plain", TEXT),
+        ("text/srt", SRT),
+        ("application/x-subrip", SRT),
+        ("text/vtt", VTT),
+        ("text/vtt, */*", VTT),
+        ("*/*, text/vtt", VTT),
+        ("text/vtt, text/srt", VTT),
+        ("text/vtt;q=0.5, text/srt;q=0.9", SRT),
+        ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", JSON),
+        ("application/json;q=0, */*", TEXT),
+        ("text/vtt;q=abc, text/srt;q=0.1", SRT),
+        ("text/event-stream, application/json;q=0.1", JSON),
+        ("image/png, text/vtt;level=1", VTT),
+    ],
+)
+def test_the_callers_favourite_is_chosen(accept: str | None, expected: ResponseFormat) -> None:
+    assert negotiate(accept) is expected
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/jsonlines", "image/png, application/x-ndjson"])
+def test_streams_alone_are_refused(accept: str) -> None:
+    with pytest.raises(UnsupportedOption, match="one piece"):
+        negotiate(accept)
+
+
+@pytest.mark.parametrize(
+    "accept", ["image/png", "application/json;q=0", "text/vtt;q=2", "json", "text/event-stream;q=0"]
+)
+def test_a_refusal_names_what_could_be_given(accept: str) -> None:
+    with pytest.raises(UnacceptableFormat) as refusal:
+        negotiate(accept)
+
+    assert set(MEDIA_TYPES) - {"text/srt"} == {media for media in MEDIA_TYPES if media in refusal.value.message}
+
+
+@given(
+    st.text(max_size=100) | st.lists(st.sampled_from([*MEDIA_TYPES, "*/*", ";q=", "0.5", ",", ";", "="])).map("".join)
+)
+def test_no_header_breaks_it(accept: str) -> None:
+    with contextlib.suppress(UnsupportedOption, UnacceptableFormat):
+        assert negotiate(accept) in ResponseFormat

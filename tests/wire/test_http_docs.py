@@ -1,0 +1,106 @@
+"""docs/http.md knows everything that a caller can meet, and its examples are true."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from transcriber import languages
+from transcriber.errors import RequestError, ServiceError, StartupError, TranscriberError
+from transcriber.options import ResponseFormat
+from transcriber.rendering.documents import (
+    FailureDocument,
+    SegmentDocument,
+    TranscriptDocument,
+    VerboseDocument,
+    VerboseSegment,
+    VerboseWord,
+    WordDocument,
+)
+from transcriber.rendering.formats import MEDIA_TYPES
+from transcriber.settings import Settings
+from transcriber.wire import accept, form, json_body
+from transcriber.wire.fields import OptionFields
+from transcriber.wire.job import Defaults
+
+TEXT = (Path(__file__).parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line.startswith("|")]
+FIRST_CELLS = {name for row in ROWS for name in re.findall(r"`([^`]+)`", row[0])}
+EXAMPLES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)]
+
+
+def failures(root: type[TranscriberError] = TranscriberError) -> Iterator[type[TranscriberError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from failures(child)
+
+
+def test_every_field_has_a_row() -> None:
+    assert set(json_body.JsonFields.model_fields) <= FIRST_CELLS
+    assert {*form.FormFields.model_fields} - {*OptionFields.model_fields} - {"granularities"} <= FIRST_CELLS
+    assert form.GRANULARITIES in FIRST_CELLS
+
+
+def test_every_default_is_true() -> None:
+    defaults = {row[0].strip("`"): row[2].strip("`") for row in ROWS if len(row) == 4}
+    said = {
+        name: str(field.default)
+        for name, field in OptionFields.model_fields.items()
+        if field.default is not None and not isinstance(field.default, bool)
+    }
+
+    assert {name: defaults[name] for name in said} == said
+
+
+@pytest.mark.parametrize("failure", list(failures()), ids=lambda failure: failure.slug)
+def test_every_failure_has_a_row_with_its_kind(failure: type[TranscriberError]) -> None:
+    (row,) = [row for row in ROWS if row[0] == f"`{failure.slug}`"]
+
+    assert row[1] == failure.kind
+    no_answer = failure in {RequestError, ServiceError} or issubclass(failure, StartupError)
+    assert len(row) == (3 if no_answer else 4)
+
+
+def test_every_form_has_a_heading_and_a_media_type() -> None:
+    headings = set(re.findall(r"`([a-z_]+)`", " ".join(re.findall(r"^### .*$", TEXT, re.MULTILINE))))
+
+    assert {str(form) for form in ResponseFormat} == headings
+    assert {(f"`{form}`", f"`{media}`") for form, media in MEDIA_TYPES.items()} <= {
+        (row[1], row[2]) for row in ROWS if len(row) == 3
+    }
+
+
+def test_every_media_type_of_accept_is_named() -> None:
+    assert {*accept.MEDIA_TYPES, *accept.STREAMS} <= FIRST_CELLS
+
+
+def test_every_language_is_listed() -> None:
+    listed = dict(re.findall(r"`([a-z]+)` ([a-z]+(?: [a-z]+)?)", TEXT.partition("## Languages")[2].replace("\n", " ")))
+
+    assert listed == dict(languages.NAMES)
+
+
+def test_limits_are_settings() -> None:
+    limits = re.findall(r"`([A-Z_]+)`", TEXT.partition("## Limits")[2])
+
+    assert limits
+    assert {name.lower() for name in limits} <= set(Settings.model_fields)
+
+
+def test_examples_are_what_is_sent_and_answered() -> None:
+    request, answer, verbose, failure = EXAMPLES
+
+    assert json_body.parse(
+        json.dumps(request).encode(), defaults=Defaults(vad_filter=True, return_segments=True), accept=None
+    )
+    assert set(answer) == set(TranscriptDocument.__annotations__)
+    assert set(answer["segments"][0]) == set(SegmentDocument.__annotations__)
+    assert set(answer["segments"][0]["words"][0]) == set(WordDocument.__annotations__)
+    assert set(verbose) == set(VerboseDocument.__annotations__)
+    assert set(verbose["segments"][0]) == set(VerboseSegment.__annotations__)
+    assert set(verbose["words"][0]) == set(VerboseWord.__annotations__)
+    assert set(failure) == set(FailureDocument.__annotations__)
