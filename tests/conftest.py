@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from transcriber.engines import whisper
+from transcriber.engines.whisper import WhisperEngine
+from transcriber.settings import load
+
 # A deadline measures the machine and its other work, not the code.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
@@ -50,6 +54,12 @@ def recordings() -> list[Recording]:
 @pytest.fixture(scope="session")
 def demo_model() -> Path:
     return DEMO_MODEL
+
+
+@pytest.fixture(scope="session")
+def engine(demo_model: Path) -> WhisperEngine:
+    """The demo model, loaded once for all tests."""
+    return whisper.load(demo_model, load({"DEVICE": "cpu"}))
 
 
 @pytest.fixture(autouse=True)

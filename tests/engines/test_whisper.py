@@ -24,11 +24,6 @@ from transcriber.transcript import Hypothesis
 GREEDY = DecodingOptions(beam_size=1)
 
 
-@pytest.fixture(scope="session")
-def engine(demo_model: Path) -> WhisperEngine:
-    return whisper.load(demo_model, load({"DEVICE": "cpu"}))
-
-
 def sound(recording: Recording) -> Samples:
     with recording.path.open("rb") as file:
         return decode(file, limit_s=600).samples()[: 30 * RATE_HZ]
