@@ -42,7 +42,7 @@ format: $(VENV)/.dev  ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.dev  ## measure speed and memory, write docs/benchmarks.md's records
-	$(BIN)/python scripts/benchmark.py
+	$(BIN)/python scripts/benchmark.py --write
 
 lock: $(VENV)/.dev  ## lock the requirements anew
 	for name in requirements requirements-gpu requirements-dev requirements-train; do \

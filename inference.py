@@ -22,7 +22,7 @@ from transcriber.audio.sources import Source
 from transcriber.audio.waveform import RATE_HZ, Waveform
 from transcriber.engines import catalogue
 from transcriber.engines.base import Engine
-from transcriber.errors import NotReady, TranscriberError
+from transcriber.errors import ModelUnavailable, NotReady, TranscriberError
 from transcriber.observability.timeline import Timeline
 from transcriber.options import TranscriptionOptions
 from transcriber.reading import Effort, Reader
@@ -198,5 +198,11 @@ class ModelService:
             self._timeline.mark("ready")
             log.info("model ready", extra={"model": self._settings.model_id, **self._timeline.seconds()})
         except TranscriberError as error:
-            self._failure = error
-            log.critical("model failed to load", extra={"model": self._settings.model_id, "reason": error.message})
+            self._fail(error)
+        except Exception as error:  # the thread's own door: whatever ends it, /ping and the log must tell
+            self._fail(ModelUnavailable("loading ended in a fault that was not foreseen; the log has its stack"))
+            log.critical("model failed to load", exc_info=error)
+
+    def _fail(self, failure: TranscriberError) -> None:
+        self._failure = failure
+        log.critical("model failed to load", extra={"model": self._settings.model_id, "reason": failure.message})

@@ -52,7 +52,7 @@ def imports(path: Path) -> set[str]:
 
 
 def ours(modules: set[str]) -> set[str]:
-    return {module for module in modules if module.split(".")[0] in {"transcriber", "inference", "app", "fleet"}}
+    return {module for module in modules if module.split(".")[0] in {"transcriber", "inference", "app"}}
 
 
 @pytest.mark.parametrize("name", ALLOWED)
