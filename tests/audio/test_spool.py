@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import io
+import resource
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcriber.audio.spool import BLOCK_BYTES, spool
+from transcriber.errors import Busy, TooLarge
+
+
+class Dripping:
+    """A stream that gives what it likes, and then perhaps breaks."""
+
+    def __init__(self, *pieces: bytes, then: Exception | None = None) -> None:
+        self._pieces = iter(pieces)
+        self._then = then
+        self.reads: list[int] = []
+
+    def read(self, size: int, /) -> bytes:
+        self.reads.append(size)
+        piece = next(self._pieces, None)
+        if piece is None and self._then:
+            raise self._then
+        return piece or b""
+
+
+def open_files() -> set[str]:
+    return {str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
+
+
+@given(pieces=st.lists(st.binary(min_size=1, max_size=9), max_size=9))
+def test_the_file_holds_what_came(pieces: list[bytes]) -> None:
+    with spool(Dripping(*pieces), limit_bytes=81) as upload:
+        assert upload.file.read() == b"".join(pieces)
+        assert upload.size_bytes == len(b"".join(pieces))
+
+
+def test_the_stream_is_read_in_blocks() -> None:
+    stream = Dripping(b"a", b"b")
+
+    with spool(stream, limit_bytes=10):
+        pass
+
+    assert stream.reads == [BLOCK_BYTES] * 3
+
+
+def test_the_file_has_no_name() -> None:
+    """Nothing can be left on disk, even by a process that is killed."""
+    with spool(Dripping(b"a" * BLOCK_BYTES), limit_bytes=BLOCK_BYTES):
+        assert list(Path(tempfile.gettempdir()).iterdir()) == []
+
+
+def test_the_file_is_closed_after_the_block() -> None:
+    with spool(Dripping(b"a"), limit_bytes=1) as upload:
+        pass
+
+    assert upload.file.closed
+
+
+def test_what_passes_the_limit_is_refused_as_soon_as_it_does() -> None:
+    stream = Dripping(b"1234", b"56", b"never read")
+
+    with pytest.raises(TooLarge, match=r"the body is still coming, more than the 5 that"), spool(stream, limit_bytes=5):
+        pass
+
+    assert len(stream.reads) == 2
+
+
+def test_exactly_the_limit_is_taken() -> None:
+    with spool(Dripping(b"12345"), limit_bytes=5, announced_bytes=5) as upload:
+        assert upload.size_bytes == 5
+
+
+def test_an_announced_excess_is_refused_before_a_byte_is_read() -> None:
+    stream = Dripping(b"123456")
+
+    with pytest.raises(TooLarge, match="the form has 6 bytes, more than the 5"):  # noqa: SIM117 - what raises is shown
+        with spool(stream, limit_bytes=5, announced_bytes=6, what="the form"):
+            pass
+
+    assert stream.reads == []
+
+
+def test_a_false_announcement_does_not_count() -> None:
+    with (
+        pytest.raises(TooLarge),
+        spool(Dripping(b"123456"), limit_bytes=5, announced_bytes=1),
+    ):
+        pass
+
+
+def test_nothing_leaks_when_the_stream_breaks() -> None:
+    before = open_files()
+
+    with pytest.raises(ConnectionResetError), spool(Dripping(b"a", then=ConnectionResetError()), limit_bytes=5):
+        pass
+
+    assert open_files() == before
+
+
+def test_nothing_leaks_when_the_user_fails() -> None:
+    before = open_files()
+
+    with pytest.raises(KeyError), spool(Dripping(b"a"), limit_bytes=5):
+        raise KeyError
+
+    assert open_files() == before
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Let no file of this process grow above 64 KiB: the disk complains as a full one does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("pieces", [[b"a" * 100_000], [b"a" * 1000] * 100, [b"a" * 65_536, b"b"]])
+@pytest.mark.usefixtures("small_disk")
+def test_a_full_disk_is_busy(pieces: list[bytes]) -> None:
+    before = open_files()
+
+    with pytest.raises(Busy, match="no room on disk") as refusal, spool(Dripping(*pieces), limit_bytes=1_000_000):
+        pass
+
+    assert refusal.value.retry_after_s
+    assert open_files() == before
+
+
+def test_a_disk_that_takes_no_file_is_busy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+
+    with pytest.raises(Busy), spool(Dripping(b"a"), limit_bytes=5):
+        pass
+
+
+def test_an_empty_stream_is_an_empty_file() -> None:
+    with spool(io.BytesIO(), limit_bytes=5) as upload:
+        assert upload.size_bytes == 0
