@@ -43,13 +43,16 @@ def noises(seed: int) -> list[Samples]:
     return [(kind / kind.std()).astype(np.float32) for kind in kinds]
 
 
-def roughened(samples: Samples, speech_gain: float | None, noise: list[Samples], draw: Random) -> Samples:
+def roughened(
+    samples: Samples, speech_gain: float | None, noise: list[Samples], least_db: float, draw: Random
+) -> Samples:
     """Add echoes and noise to a window, or leave it as it is: three in ten stay free of noise.
 
     Args:
         samples: Shape (samples,); not changed.
         speech_gain: How loud the speech is, in (0, 1]; None when there is none.
         noise: From `noises`.
+        least_db: How far the loudest noise lies below the speech, in decibels.
         draw: Source of all chance.
     """
     heard = samples
@@ -58,11 +61,11 @@ def roughened(samples: Samples, speech_gain: float | None, noise: list[Samples],
         for delay in (draw.randint(160, 1600) for _ in range(3)):
             heard[delay:] += samples[:-delay] * draw.uniform(0.05, 0.35)
     if draw.random() < (0.8 if speech_gain is None else 0.7):
-        # Speech peaks near its gain and is about a tenth of that on average: 3 to 45 dB above the noise.
+        # Speech peaks near its gain and is about a tenth of that on average.
         level = (
             10 ** draw.uniform(-4.5, -0.5)
             if speech_gain is None
-            else 0.1 * speech_gain * 10 ** (-draw.uniform(3, 45) / 20)
+            else 0.1 * speech_gain * 10 ** (-draw.uniform(least_db, 45) / 20)
         )
         kind = draw.choice(noise)
         start = draw.randrange(len(kind) - len(heard))

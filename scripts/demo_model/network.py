@@ -48,7 +48,7 @@ class LossWeights:
     """What a step's loss is made of, beside the cross-entropy of the next token."""
 
     letters: float
-    attention: float = 0.3
+    attention: float
     language: float = 0.7
 
 

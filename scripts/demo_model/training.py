@@ -66,6 +66,9 @@ class Phase:
         muon_rate: Learning rate of the hidden matrices.
         warm_steps: The rate rises over these.
         falls_from: Share of the phase after which the rate falls along a cosine; 1 if it stays.
+        unprompted: How many steps have no earlier text to go on from for each three that have.
+        attention: Weight of the guidance of the alignment heads.
+        least_db: How far the loudest noise lies below the speech, in decibels.
     """
 
     name: str
@@ -75,6 +78,9 @@ class Phase:
     muon_rate: float
     warm_steps: int
     falls_from: float
+    unprompted: int = 3
+    attention: float = 0.3
+    least_db: float = 3
 
     def rate(self, step: int) -> float:
         """Give the learning rate at a step of this phase, as a share of its full rate."""
@@ -85,6 +91,12 @@ class Phase:
         fall = (done - self.falls_from) / (1 - self.falls_from)
         return max(LAST_RATE, 0.5 * (1 + math.cos(math.pi * fall)))
 
+
+LISTEN = (
+    WindowMix(length_s=6, windows=32, share=0.75, letters=0.3),
+    WindowMix(length_s=12, windows=16, share=0.17, letters=0.3),
+    WindowMix(length_s=30, windows=8, share=0.08, letters=0),
+)
 
 SCHEDULE = (
     # Short windows first: attention finds its way in 4 s several times faster than in 30 s.
@@ -113,30 +125,40 @@ SCHEDULE = (
     # Sounds are learned from speech heard, and 6 s windows hold twice as much of it for each second of work.
     Phase(
         name="listen",
-        steps=1900,
-        mixes=(
-            WindowMix(length_s=6, windows=32, share=0.75, letters=0.3),
-            WindowMix(length_s=12, windows=16, share=0.17, letters=0.3),
-            WindowMix(length_s=30, windows=8, share=0.08, letters=0),
-        ),
+        steps=350,
+        mixes=LISTEN,
         adam_rate=2e-3,
         muon_rate=6e-3,
         warm_steps=1,
         falls_from=1,
     ),
-    # Last what the model is really given: 30 s at a time, often nearly empty, often crowded.
+    # Long prompts take a quarter of the time and teach no sounds.
     Phase(
-        name="whole",
-        steps=2100,
-        mixes=(
-            WindowMix(length_s=6, windows=32, share=0.3, letters=0.2),
-            WindowMix(length_s=12, windows=16, share=0.3, letters=0.2),
-            WindowMix(length_s=30, windows=8, share=0.4, letters=0),
-        ),
-        adam_rate=1.8e-3,
-        muon_rate=5.5e-3,
+        name="listen without prompts",
+        steps=650,
+        mixes=LISTEN,
+        adam_rate=2e-3,
+        muon_rate=6e-3,
         warm_steps=1,
-        falls_from=0.1,
+        falls_from=1,
+        unprompted=25,
+    ),
+    # All that a model is given, in better sound and ever smaller steps, from which most of the accuracy comes.
+    Phase(
+        name="settle",
+        steps=3000,
+        mixes=(
+            WindowMix(length_s=6, windows=32, share=0.5, letters=0.2),
+            WindowMix(length_s=12, windows=16, share=0.27, letters=0.2),
+            WindowMix(length_s=30, windows=8, share=0.23, letters=0),
+        ),
+        adam_rate=2e-3,
+        muon_rate=6e-3,
+        warm_steps=1,
+        falls_from=0,
+        unprompted=6,
+        attention=0.15,
+        least_db=8,
     ),
 )
 
@@ -342,12 +364,14 @@ def _step(run: Run, step: int, rank: int, network: Whisper, maker: WindowMaker, 
     shared = random.Random(f"{run.seed}/{step}")
     mix = shared.choices(phase.mixes, [mix.share for mix in phase.mixes])[0]
     # The prompt's length is drawn for all workers alike, since they wait for the slowest.
-    prompt_tokens = random_prompt_length(shared)
+    prompt_tokens = random_prompt_length(shared, phase.unprompted)
     own = random.Random(f"{run.seed}/{step}/{rank}")
-    batch = maker.batch(max(1, mix.windows // run.workers), mix.length_s, prompt_tokens, own)
+    batch = maker.batch(
+        max(1, mix.windows // run.workers), mix.length_s, prompt_tokens=prompt_tokens, least_db=phase.least_db, draw=own
+    )
     optimisers.gradients.zero_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss, progress = network.loss(batch, LossWeights(letters=mix.letters))
+        loss, progress = network.loss(batch, LossWeights(letters=mix.letters, attention=phase.attention))
     loss.backward()  # type: ignore[no-untyped-call, unused-ignore]  # torch
     torch.distributed.all_reduce(optimisers.gradients)
     optimisers.gradients /= run.workers

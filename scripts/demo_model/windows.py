@@ -110,9 +110,15 @@ class Batch:
 NOWHERE = (-1, -1)
 
 
-def random_prompt_length(draw: Random) -> int:
-    """Draw how many tokens of earlier text a batch's sequences get: none in half of all batches."""
-    return draw.choice((0, 0, 0, draw.randint(5, 40), draw.randint(30, 120), draw.randint(100, LONGEST_PROMPT)))
+def random_prompt_length(draw: Random, unprompted: int) -> int:
+    """Draw how many tokens of earlier text a batch's sequences get.
+
+    Args:
+        draw: Source of all chance.
+        unprompted: How many batches get none for each three that get some, short, middling or long.
+    """
+    lengths = (draw.randint(5, 40), draw.randint(30, 120), draw.randint(100, LONGEST_PROMPT))
+    return draw.choice((0,) * unprompted + lengths)
 
 
 class WindowMaker:
@@ -147,20 +153,21 @@ class WindowMaker:
     def _special(self, name: str) -> int:
         return int(self.tokenizer.get_vocab()[f"<|{name}|>"])
 
-    def batch(self, windows: int, length_s: float, prompt_tokens: int, draw: Random) -> Batch:
+    def batch(self, windows: int, length_s: float, *, prompt_tokens: int, least_db: float, draw: Random) -> Batch:
         """Make one step's windows, each with two sequences that share its encoder run.
 
         Args:
             windows: How many.
             length_s: Of each, at most 30.
             prompt_tokens: Length of the text before `<|startoftranscript|>`, for those sequences that get any.
+            least_db: How far the loudest noise lies below the speech, in decibels.
             draw: Source of all chance.
         """
         mel, offsets, labels = [], [], []
         sequences: list[Sequence] = []
         for _ in range(windows):
             window, gain = self._window(length_s, draw)
-            heard = roughened(window.samples, gain, self.noise, draw)
+            heard = roughened(window.samples, gain, self.noise, least_db, draw)
             mel.append(self.feature_maker.features(heard, length_s, draw))
             moved = length_s < FULL_WINDOW_S and draw.random() >= 0.35
             offset = draw.randint(0, FULL_WINDOW_FRAMES - round(length_s * ENCODER_FRAMES_PER_S)) if moved else 0
