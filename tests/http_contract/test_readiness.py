@@ -66,9 +66,11 @@ def test_sigterm_lets_the_request_in_flight_finish_and_leaves_nothing(tmp_path: 
     server.process.send_signal(signal.SIGTERM)
     caller.send(body[1000:])
     answer = caller.getresponse()
+    document = json.loads(answer.read())
+    caller.close()
 
     assert answer.status == 200
-    assert json.loads(answer.read())["text"]
+    assert document["text"]
     assert server.process.wait(timeout=30) == 0
     assert list(server.scratch.iterdir()) == []
 
