@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from transcriber.engines import whisper
+from transcriber.engines import whisper_model
 from transcriber.engines.whisper import WhisperEngine
 from transcriber.settings import load
 
@@ -59,7 +59,7 @@ def demo_model() -> Path:
 @pytest.fixture(scope="session")
 def engine(demo_model: Path) -> WhisperEngine:
     """The demo model, loaded once for all tests."""
-    return whisper.load(demo_model, load({"DEVICE": "cpu"}))
+    return whisper_model.load(demo_model, load({"DEVICE": "cpu"}))
 
 
 @pytest.fixture(autouse=True)

@@ -37,6 +37,7 @@ NEVER = {
         "transcriber.wire",
         "transcriber.rendering",
         "transcriber.engines.whisper",
+        "transcriber.engines.whisper_model",
     },
 }
 

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Recording, recordings
 from transcriber.audio.decode import decode
 from transcriber.audio.waveform import RATE_HZ, Samples
-from transcriber.engines import whisper
+from transcriber.engines import whisper_model
 from transcriber.engines.base import Retry, Window, transcribe_batch
 from transcriber.engines.whisper import CONTEXT_TOKENS, WhisperEngine, WhisperWork
 from transcriber.errors import ModelUnavailable, UnsupportedOption
@@ -224,7 +224,7 @@ def test_ids_that_would_end_the_process_never_reach_the_device(engine: WhisperEn
 
 
 def test_a_batch_is_capped_whatever_the_operator_says(demo_model: Path) -> None:
-    engine = whisper.load(demo_model, load({"DEVICE": "cpu", "MAX_BATCH_WINDOWS": "95", "MAX_CONCURRENT": "3"}))
+    engine = whisper_model.load(demo_model, load({"DEVICE": "cpu", "MAX_BATCH_WINDOWS": "95", "MAX_CONCURRENT": "3"}))
 
     assert (engine.capabilities.largest_batch, engine.capabilities.replicas) == (95, 3)
     engine.close()
@@ -240,10 +240,10 @@ def test_what_the_model_cannot_do_is_refused_by_name(engine: WhisperEngine) -> N
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"nothing")
     with pytest.raises(ModelUnavailable, match=r"vocabulary\.json"):
-        whisper.load(tmp_path, load({"DEVICE": "cpu"}))
+        whisper_model.load(tmp_path, load({"DEVICE": "cpu"}))
     (tmp_path / "vocabulary.json").write_text("[]")
     with pytest.raises(ModelUnavailable, match="cannot be loaded"):
-        whisper.load(tmp_path, load({"DEVICE": "cpu"}))
+        whisper_model.load(tmp_path, load({"DEVICE": "cpu"}))
 
 
 def test_every_path_is_warmed_up(engine: WhisperEngine) -> None:

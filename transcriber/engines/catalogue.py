@@ -18,8 +18,8 @@ def load(settings: Settings, *, timeline: Timeline) -> Engine[Any]:  # each engi
     """
     folder = weights.find(settings)
     timeline.mark("model_found")
-    from transcriber.engines import whisper  # noqa: PLC0415 - see above
+    from transcriber.engines import whisper_model  # noqa: PLC0415 - see above
 
-    engine = whisper.load(folder, settings)
+    engine = whisper_model.load(folder, settings)
     timeline.mark("loaded")
     return engine

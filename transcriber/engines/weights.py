@@ -76,8 +76,8 @@ def _from_hub(settings: Settings) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ModelUnavailable(
             f"the model {settings.model_id!r} is neither in the image nor under /opt/ml/model, and could not be "
-            "downloaded; bake it into the image with --build-arg MODEL_ID, give it to CreateModel as ModelDataUrl, or let the "
-            f"container reach the hub ({type(error).__name__})"
+            "downloaded; bake it into the image with --build-arg MODEL_ID, give it to CreateModel as ModelDataUrl, or "
+            f"let the container reach the hub ({type(error).__name__})"
         ) from error
     log.info("model download ended", extra={"model": settings.model_id})
     return _with_model(Path(folder)) or _missing(
