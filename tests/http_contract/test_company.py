@@ -43,6 +43,7 @@ def ask(server: Server, plan: dict[str, Any]) -> Answer:
     return server.send(json.dumps(plan).encode(), {"Content-Type": "application/json"})
 
 
+@pytest.mark.timeout(300)  # forty requests, some of two minutes
 def test_company_changes_nothing(server: Server) -> None:
     requests = plans()
     alone = [ask(server, plan) for plan in requests]
