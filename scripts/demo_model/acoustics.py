@@ -43,6 +43,18 @@ def noises(seed: int) -> list[Samples]:
     return [(kind / kind.std()).astype(np.float32) for kind in kinds]
 
 
+def breathy(samples: Samples, noise: Samples, draw: Random) -> Samples:
+    """Replace part of a voice by breath: noise that is as loud as the voice at each moment."""
+    energy = np.cumsum(np.pad(samples.astype(np.float64) ** 2, (80, 80)))
+    loudness = np.sqrt(np.maximum(energy[160:] - energy[:-160], 0) / 160)
+    breath = draw.uniform(0.1, 0.7)
+    start = draw.randrange(len(noise) - len(samples))
+    mixed: Samples = ((1 - breath) * samples + breath * loudness * noise[start : start + len(samples)]).astype(
+        np.float32
+    )
+    return mixed
+
+
 def roughened(
     samples: Samples, speech_gain: float | None, noise: list[Samples], least_db: float, draw: Random
 ) -> Samples:
@@ -84,10 +96,16 @@ class FeatureMaker:
         self.hann = torch.from_numpy(np.hanning(FFT_SAMPLES + 1)[:-1].astype(np.float32))
         self.bands = torch.arange(MELS, dtype=torch.float32)
 
-    def features(self, samples: Samples, length_s: float, draw: Random) -> torch.Tensor:
+    def features(self, samples: Samples, length_s: float, throats: tuple[float, float], draw: Random) -> torch.Tensor:
         """Give a window's features, shape (mels, frames), 100 frames a second, padded with zeros to its length.
 
         The padding is zero in the features, not silence in the sound, because faster-whisper pads so.
+
+        Args:
+            samples: 16 kHz, shape (samples,).
+            length_s: Of the window.
+            throats: Shortest and longest throat to pretend, as shares of the speaker's own.
+            draw: Source of all chance.
         """
         sound = torch.from_numpy(np.pad(samples, (0, HOP_SAMPLES)))
         spectrum = torch.stft(
@@ -95,7 +113,7 @@ class FeatureMaker:
         )
         mel = torch.log10((self.filters @ spectrum[:, :-1].abs().square()).clamp(min=1e-10))
         if draw.random() < 0.3:
-            mel = self._other_throat(mel, draw)
+            mel = self._other_throat(mel, throats, draw)
         if draw.random() < 0.6:
             mel = self._other_microphone(mel, draw)
         # The floor follows the loudest moment of the whole recording, which may lie outside this window.
@@ -104,9 +122,9 @@ class FeatureMaker:
         frames = round(length_s * FEATURES_PER_S)
         return functional.pad(mel[:, :frames], (0, max(0, frames - mel.shape[1])))
 
-    def _other_throat(self, mel: torch.Tensor, draw: Random) -> torch.Tensor:
+    def _other_throat(self, mel: torch.Tensor, throats: tuple[float, float], draw: Random) -> torch.Tensor:
         """Shift all formants a little, as a shorter or longer throat does."""
-        at = (self.bands * draw.uniform(0.94, 1.06) + draw.uniform(-1.5, 1.5)).clamp(0, MELS - 1.001)
+        at = (self.bands * draw.uniform(*throats) + draw.uniform(-1.5, 1.5)).clamp(0, MELS - 1.001)
         below = at.long()
         share = (at - below)[:, None]
         return mel[below] * (1 - share) + mel[below + 1] * share

@@ -25,7 +25,7 @@ import torch.multiprocessing
 from .network import LossWeights, Progress, Shape, Whisper
 from .speech import open_bank
 from .tokenizer import demo_tokenizer
-from .windows import WindowMaker, random_prompt_length
+from .windows import Sound, WindowMaker, random_prompt_length
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,10 +65,10 @@ class Phase:
         adam_rate: Learning rate of embeddings, biases, norms and convolutions.
         muon_rate: Learning rate of the hidden matrices.
         warm_steps: The rate rises over these.
-        falls_from: Share of the phase after which the rate falls along a cosine; 1 if it stays.
+        fall: The stretch of half a cosine that the rate falls along, all of it being (0, 1); (0, 0) if it stays.
         unprompted: How many steps have no earlier text to go on from for each three that have.
         attention: Weight of the guidance of the alignment heads.
-        least_db: How far the loudest noise lies below the speech, in decibels.
+        sound: How speech may sound.
     """
 
     name: str
@@ -77,25 +77,28 @@ class Phase:
     adam_rate: float
     muon_rate: float
     warm_steps: int
-    falls_from: float
+    fall: tuple[float, float] = (0, 0)
     unprompted: int = 3
     attention: float = 0.3
-    least_db: float = 3
+    sound: Sound = field(default_factory=Sound)
 
     def rate(self, step: int) -> float:
         """Give the learning rate at a step of this phase, as a share of its full rate."""
         warm = min(1.0, (step + 1) / self.warm_steps)
-        done = step / self.steps
-        if done <= self.falls_from:
-            return warm
-        fall = (done - self.falls_from) / (1 - self.falls_from)
-        return max(LAST_RATE, 0.5 * (1 + math.cos(math.pi * fall)))
+        fallen = self.fall[0] + (self.fall[1] - self.fall[0]) * step / self.steps
+        return warm * max(LAST_RATE, 0.5 * (1 + math.cos(math.pi * fallen)))
 
 
 LISTEN = (
     WindowMix(length_s=6, windows=32, share=0.75, letters=0.3),
     WindowMix(length_s=12, windows=16, share=0.17, letters=0.3),
     WindowMix(length_s=30, windows=8, share=0.08, letters=0),
+)
+
+EVERYTHING = (
+    WindowMix(length_s=6, windows=32, share=0.5, letters=0.2),
+    WindowMix(length_s=12, windows=16, share=0.27, letters=0.2),
+    WindowMix(length_s=30, windows=8, share=0.23, letters=0),
 )
 
 SCHEDULE = (
@@ -107,7 +110,6 @@ SCHEDULE = (
         adam_rate=2e-3,
         muon_rate=6e-3,
         warm_steps=60,
-        falls_from=1,
     ),
     Phase(
         name="spread",
@@ -120,7 +122,6 @@ SCHEDULE = (
         adam_rate=1.8e-3,
         muon_rate=5.5e-3,
         warm_steps=30,
-        falls_from=1,
     ),
     # Sounds are learned from speech heard, and 6 s windows hold twice as much of it for each second of work.
     Phase(
@@ -130,7 +131,6 @@ SCHEDULE = (
         adam_rate=2e-3,
         muon_rate=6e-3,
         warm_steps=1,
-        falls_from=1,
     ),
     # Long prompts take a quarter of the time and teach no sounds.
     Phase(
@@ -140,25 +140,33 @@ SCHEDULE = (
         adam_rate=2e-3,
         muon_rate=6e-3,
         warm_steps=1,
-        falls_from=1,
         unprompted=25,
     ),
     # All that a model is given, in better sound and ever smaller steps, from which most of the accuracy comes.
     Phase(
         name="settle",
-        steps=3000,
-        mixes=(
-            WindowMix(length_s=6, windows=32, share=0.5, letters=0.2),
-            WindowMix(length_s=12, windows=16, share=0.27, letters=0.2),
-            WindowMix(length_s=30, windows=8, share=0.23, letters=0),
-        ),
+        steps=1500,
+        mixes=EVERYTHING,
         adam_rate=2e-3,
         muon_rate=6e-3,
         warm_steps=1,
-        falls_from=0,
+        fall=(0, 0.5),
         unprompted=6,
         attention=0.15,
-        least_db=8,
+        sound=Sound(least_db=8),
+    ),
+    # And voices further from those in the bank: hardly voiced ones, and shorter throats.
+    Phase(
+        name="meet strangers",
+        steps=1350,
+        mixes=EVERYTHING,
+        adam_rate=2e-3,
+        muon_rate=6e-3,
+        warm_steps=1,
+        fall=(0.5, 1),
+        unprompted=6,
+        attention=0.15,
+        sound=Sound(least_db=8, throats=(0.82, 1.08), breathy=0.15),
     ),
 )
 
@@ -367,7 +375,7 @@ def _step(run: Run, step: int, rank: int, network: Whisper, maker: WindowMaker, 
     prompt_tokens = random_prompt_length(shared, phase.unprompted)
     own = random.Random(f"{run.seed}/{step}/{rank}")
     batch = maker.batch(
-        max(1, mix.windows // run.workers), mix.length_s, prompt_tokens=prompt_tokens, least_db=phase.least_db, draw=own
+        max(1, mix.windows // run.workers), mix.length_s, prompt_tokens=prompt_tokens, sound=phase.sound, draw=own
     )
     optimisers.gradients.zero_()
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from .acoustics import RATE_HZ, FeatureMaker, Samples, noises, resampled, roughened
+from .acoustics import RATE_HZ, FeatureMaker, Samples, breathy, noises, resampled, roughened
 from .phrases import LANGUAGES, Language, Phrase, written
 from .speech import LANGUAGE_SHARES, Bank, Clip
 
@@ -107,6 +107,21 @@ class Batch:
     labels: list[list[int]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """How speech may sound on its way to the model.
+
+    Attributes:
+        least_db: How far the loudest noise lies below the speech, in decibels.
+        throats: Shortest and longest throat to pretend, as shares of the speaker's own.
+        breathy: Share of the windows whose voices are half breath.
+    """
+
+    least_db: float = 3
+    throats: tuple[float, float] = (0.94, 1.06)
+    breathy: float = 0
+
+
 NOWHERE = (-1, -1)
 
 
@@ -153,22 +168,25 @@ class WindowMaker:
     def _special(self, name: str) -> int:
         return int(self.tokenizer.get_vocab()[f"<|{name}|>"])
 
-    def batch(self, windows: int, length_s: float, *, prompt_tokens: int, least_db: float, draw: Random) -> Batch:
+    def batch(self, windows: int, length_s: float, *, prompt_tokens: int, sound: Sound, draw: Random) -> Batch:
         """Make one step's windows, each with two sequences that share its encoder run.
 
         Args:
             windows: How many.
             length_s: Of each, at most 30.
             prompt_tokens: Length of the text before `<|startoftranscript|>`, for those sequences that get any.
-            least_db: How far the loudest noise lies below the speech, in decibels.
+            sound: How speech may sound.
             draw: Source of all chance.
         """
         mel, offsets, labels = [], [], []
         sequences: list[Sequence] = []
         for _ in range(windows):
             window, gain = self._window(length_s, draw)
-            heard = roughened(window.samples, gain, self.noise, least_db, draw)
-            mel.append(self.feature_maker.features(heard, length_s, draw))
+            heard = window.samples
+            if sound.breathy and gain is not None and draw.random() < sound.breathy:
+                heard = breathy(heard, self.noise[0], draw)
+            heard = roughened(heard, gain, self.noise, sound.least_db, draw)
+            mel.append(self.feature_maker.features(heard, length_s, sound.throats, draw))
             moved = length_s < FULL_WINDOW_S and draw.random() >= 0.35
             offset = draw.randint(0, FULL_WINDOW_FRAMES - round(length_s * ENCODER_FRAMES_PER_S)) if moved else 0
             offsets.append(offset)
