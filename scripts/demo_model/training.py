@@ -168,6 +168,18 @@ SCHEDULE = (
         attention=0.15,
         sound=Sound(least_db=8, throats=(0.82, 1.08), breathy=0.15),
     ),
+    # What is wrong by now is mostly the number of equal digits in a row.
+    Phase(
+        name="count",
+        steps=520,
+        mixes=EVERYTHING,
+        adam_rate=2e-3,
+        muon_rate=6e-3,
+        warm_steps=1,
+        fall=(0.6, 1),
+        unprompted=6,
+        sound=Sound(least_db=8, throats=(0.88, 1.08), breathy=0.1, repeats=0.3),
+    ),
 )
 
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}

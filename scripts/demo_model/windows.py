@@ -109,17 +109,20 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sound:
-    """How speech may sound on its way to the model.
+    """What is said and how it may sound on its way to the model.
 
     Attributes:
         least_db: How far the loudest noise lies below the speech, in decibels.
         throats: Shortest and longest throat to pretend, as shares of the speaker's own.
         breathy: Share of the windows whose voices are half breath.
+        repeats: Share of the phrases that are drawn among those in which something is said twice running, such as
+            "five five": decoders lose count there. They are drawn otherwise as well.
     """
 
     least_db: float = 3
     throats: tuple[float, float] = (0.94, 1.06)
     breathy: float = 0
+    repeats: float = 0
 
 
 NOWHERE = (-1, -1)
@@ -150,6 +153,10 @@ class WindowMaker:
         for language, clips in bank.clips.items():
             for shard, clip in clips:
                 self.by_voice.setdefault((language, clip.voice), []).append((shard, clip))
+        self.repeating = {
+            language: [(shard, clip) for shard, clip in clips if _says_something_twice(clip.phrase)]
+            for language, clips in bank.clips.items()
+        }
         letters = {letter for clips in bank.clips.values() for _, clip in clips for letter in clip.phrase.text.lower()}
         unlisted = sorted(letters - set(LETTERS))
         self.letters = LETTERS | {letter: len(LETTERS) + 1 + number for number, letter in enumerate(unlisted)}
@@ -181,7 +188,7 @@ class WindowMaker:
         mel, offsets, labels = [], [], []
         sequences: list[Sequence] = []
         for _ in range(windows):
-            window, gain = self._window(length_s, draw)
+            window, gain = self._window(length_s, sound.repeats, draw)
             heard = window.samples
             if sound.breathy and gain is not None and draw.random() < sound.breathy:
                 heard = breathy(heard, self.noise[0], draw)
@@ -209,7 +216,7 @@ class WindowMaker:
             labels=labels,
         )
 
-    def _window(self, length_s: float, draw: Random) -> tuple[Window, float | None]:
+    def _window(self, length_s: float, repeats: float, draw: Random) -> tuple[Window, float | None]:
         """Lay out a window; the gain of its speech is None when it holds none."""
         language = draw.choices(tuple(LANGUAGE_SHARES), tuple(LANGUAGE_SHARES.values()))[0]
         full = draw.random() < (0.6 if length_s < FULL_WINDOW_S else 0.5)
@@ -225,7 +232,7 @@ class WindowMaker:
         spoken: list[Spoken] = []
         cut_start_s = None
         at_s = draw.choice((0, draw.uniform(0, 0.3), draw.uniform(0, 0.6), draw.uniform(0, 2.5)))
-        for shard, clip in self._speakers(language, draw):
+        for shard, clip in self._speakers(language, repeats, draw):
             if at_s > duration_s - 0.3:
                 break
             voice = self.bank.samples(shard, clip)
@@ -252,12 +259,14 @@ class WindowMaker:
         )
         return window, gain if spoken else None
 
-    def _speakers(self, language: Language, draw: Random) -> Iterator[tuple[int, Clip]]:
+    def _speakers(self, language: Language, repeats: float, draw: Random) -> Iterator[tuple[int, Clip]]:
         """Draw clips without end: half of the windows keep mostly to one voice."""
         clips = self.bank.clips[language]
         voice = draw.choice(clips)[1].voice if draw.random() < 0.5 else None
 
         def one() -> tuple[int, Clip]:
+            if repeats and draw.random() < repeats:
+                return draw.choice(self.repeating[language])
             if voice is not None and draw.random() < 0.8:
                 return draw.choice(self.by_voice[language, voice])
             return draw.choice(clips)
@@ -398,6 +407,12 @@ def _pauses(draw: Random) -> Iterator[float]:
         return draw.uniform(0.35, 5 if manner > 0.7 else 1.6)
 
     return iter(one, None)
+
+
+def _says_something_twice(phrase: Phrase) -> bool:
+    """Say whether a word, or a Chinese character, follows upon itself."""
+    said = list(phrase.text) if phrase.language == "zh" else phrase.text.split()
+    return any(one == other for one, other in itertools.pairwise(said))
 
 
 def _span(start_s: float, stop_s: float) -> tuple[int, int]:
