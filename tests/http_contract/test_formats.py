@@ -141,7 +141,7 @@ def test_words_lie_inside_their_segments_and_join_to_the_text(server: Server) ->
     ).encode()
     document = json.loads(server.send(body, JSON).body)
     for segment in document["segments"]:
-        assert "".join(word["word"] for word in segment["words"]).strip() == segment["text"]
+        assert " ".join(word["word"] for word in segment["words"]) == segment["text"]
         for word in segment["words"]:
             assert segment["start"] - 0.01 <= word["start"] <= word["end"] <= segment["end"] + 0.01
 
