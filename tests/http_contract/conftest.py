@@ -56,7 +56,7 @@ class Server:
         path: str = "/invocations",
     ) -> Answer:
         """Send one request; an iterator as body is sent in chunks."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=110)
         try:
             connection.request(method, path, body=body, headers=dict(headers or {}))
             answer = connection.getresponse()
