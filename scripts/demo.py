@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import logging
 import os
 import signal
 import socket
@@ -55,6 +56,7 @@ def main() -> int:
 @contextmanager
 def stand_in_for_s3() -> Iterator[str]:
     """Run moto's S3 on this machine and yield its address."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # its access log
     stand_in = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     stand_in.start()
     host, port = stand_in.get_host_and_port()
