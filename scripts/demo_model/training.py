@@ -180,6 +180,17 @@ SCHEDULE = (
         unprompted=6,
         sound=Sound(least_db=8, throats=(0.88, 1.08), breathy=0.1, repeats=0.3),
     ),
+    # Whole windows again, half of them after earlier text: long recordings lose phrases otherwise.
+    Phase(
+        name="whole windows",
+        steps=180,
+        mixes=(WindowMix(length_s=30, windows=8, share=1, letters=0),),
+        adam_rate=2e-3,
+        muon_rate=6e-3,
+        warm_steps=1,
+        fall=(0.75, 1),
+        sound=Sound(least_db=8, repeats=0.1),
+    ),
 )
 
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
