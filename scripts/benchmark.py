@@ -273,7 +273,7 @@ def table(together: Comparison, lone: Comparison, *, grown_mib: float, decoded_m
     lines = [f"| {' | '.join(row)} |" for row in rows]
     upload = (
         f"A WAV upload of {UPLOAD_MIB} MiB ({decoded_mib:.0f} MiB of samples): resident memory grew by "
-        f"{grown_mib:.0f} MiB at its peak, {grown_mib - decoded_mib:.0f} MiB above the samples."
+        f"{grown_mib:.0f} MiB at its peak, {max(0.0, grown_mib - decoded_mib):.0f} MiB above the samples."
     )
     return "\n".join(["", *lines, "", upload, ""])
 
