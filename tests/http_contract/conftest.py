@@ -81,8 +81,10 @@ def s3_url() -> Iterator[str]:
     stand_in.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def s3(s3_url: str) -> Any:
+    """A client of the stand-in, whose bucket is made anew: all stand-ins of a process share what they hold, and
+    another folder's tests may have emptied it."""
     client = boto3.client(
         "s3", endpoint_url=s3_url, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
     )
@@ -130,7 +132,7 @@ def stop(server: Server) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, s3_url: str, s3: Any) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, s3_url: str) -> Iterator[Server]:
     running = start(tmp_path_factory.mktemp("server"), S3_ENDPOINT_URL=s3_url, S3_MAX_ATTEMPTS="1", **LIMITS)
     wait_ready(running)
     yield running

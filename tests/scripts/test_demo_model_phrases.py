@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-pytest.importorskip("num2words", reason="phrases hold numbers in words; it comes with requirements-train.txt")
 
 from demo_model.phrases import (
     DIGITS,
