@@ -121,8 +121,7 @@ def wait_ready(server: Server) -> None:
                 return
         except OSError:
             pass
-        server_is_slow = 0.05
-        time.sleep(server_is_slow)  # there is no other clock than the other process's own
+        time.sleep(0.05)  # there is no other clock than the other process's own
     raise AssertionError(server.log.read_text())
 
 
