@@ -1,22 +1,27 @@
 # Everything a developer or CI runs. `make` lists the targets.
 SHELL := /bin/bash
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+
+define NEEDS_PYTHON
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+	echo "make: this needs Python 3.11; on Debian 12: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
+endef
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # The environment of the container: what requirements.txt locks and nothing else.
 $(VENV)/.container: requirements.txt
-	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; on Debian: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
+	$(NEEDS_PYTHON)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
 # On top of it what the tests, the checks and the demo's S3 need.
 $(VENV)/.dev: requirements-dev.txt requirements.txt
-	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; on Debian: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
+	$(NEEDS_PYTHON)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@ $(VENV)/.container
