@@ -76,7 +76,9 @@ def create(settings: Settings | None = None, service: ModelService | None = None
     app.register_error_handler(TranscriberError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _fail)
+    app.before_request(_identify)
     app.after_request(_finish)
+    app.teardown_request(_forget)
     return app
 
 
@@ -99,7 +101,7 @@ class _Door:
     def invocations(self) -> Response:
         """Turn the audio of one request into text."""
         story = Story()
-        with _identified(request), self._service.admit() as ticket, self._job(request) as job:
+        with self._service.admit() as ticket, self._job(request) as job:
             transcript = self._service.transcribe(job.source, job.options, ticket=ticket, story=story)
             rendered = render(
                 transcript,
@@ -184,19 +186,20 @@ def _peek(upload: Upload) -> bytes:
     return first
 
 
-@contextmanager
-def _identified(incoming: Request) -> Iterator[None]:
-    """Bind the caller's id, or one of our own, to every log line of the request."""
-    token = logs.request_id.set(_identity(incoming))
-    try:
-        yield
-    finally:
-        logs.request_id.reset(token)
+def _identify() -> None:
+    """Bind the caller's id, or one of our own, to every log line of the request, refusals included."""
+    logs.request_id.set(_given_id(request) or uuid.uuid4().hex)
 
 
-def _identity(incoming: Request) -> str:
+def _forget(_error: BaseException | None) -> None:
+    """Unbind the id: the thread goes on to other requests."""
+    logs.request_id.set(None)
+
+
+def _given_id(incoming: Request) -> str | None:
+    """Return the caller's id if it is one that SageMaker would let through."""
     given = incoming.headers.get(INFERENCE_ID, "")
-    return given if given.isprintable() and 0 < len(given) <= 64 else uuid.uuid4().hex
+    return given if given.isprintable() and 0 < len(given) <= 64 else None
 
 
 def _refuse(error: TranscriberError) -> Response:
@@ -258,7 +261,7 @@ def _drain(incoming: Request) -> None:
 
 
 def _finish(answer: Response) -> Response:
-    given = request.headers.get(INFERENCE_ID)
-    if given and given.isprintable() and len(given) <= 64:
+    given = _given_id(request)
+    if given is not None:
         answer.headers[INFERENCE_ID] = given
     return answer

@@ -151,3 +151,11 @@ def test_the_callers_inference_id_comes_back_and_is_logged(server: Server) -> No
 
     assert answer.headers["X-Amzn-SageMaker-Inference-Id"] == "call-7"
     assert '"request_id": "call-7"' in server.log.read_text("utf-8")
+
+
+def test_a_refusal_is_logged_with_the_callers_inference_id(server: Server) -> None:
+    server.send(b"no audio", {"X-Amzn-SageMaker-Inference-Id": "call-8"})
+    lines = [json.loads(line) for line in server.log.read_text("utf-8").splitlines() if line.startswith("{")]
+    refused = [line for line in lines if line.get("request_id") == "call-8"]
+
+    assert [(line["event"], line["code"]) for line in refused] == [("request refused", "not_audio")]
