@@ -30,7 +30,7 @@ def resampled(samples: Samples, rate: float) -> Samples:
 
 
 def noises(seed: int) -> list[Samples]:
-    """Make a minute each of white to brown noise and of mains hum, all of the same power."""
+    """Make a minute each of white to brown noise and of mains hum, noisy and pure, all of the same power."""
     source = np.random.default_rng(seed)
     length = RATE_HZ * NOISE_S
     frequencies = np.arange(length // 2 + 1) + 50.0
@@ -40,6 +40,9 @@ def noises(seed: int) -> list[Samples]:
     ]
     turns = 2 * np.pi * np.arange(length) / RATE_HZ
     kinds.append(np.sin(50 * turns) + 0.5 * np.sin(150 * turns) + 0.2 * source.standard_normal(length))
+    for mains in (50, 60):
+        louder = source.uniform(0, 1, 5)
+        kinds.append(sum(louder[n] / (n + 1) * np.sin((n + 1) * mains * turns) for n in range(5)))
     return [(kind / kind.std()).astype(np.float32) for kind in kinds]
 
 

@@ -1,4 +1,4 @@
-"""Training windows: phrases of one language laid out in time, and the tokens that Whisper should give for them.
+"""Training batches: windows of speech, and the tokens that Whisper should give for them.
 
 Everything random comes from a `random.Random` that the caller passes in, so that a training step can be made again.
 """
@@ -12,25 +12,28 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from .acoustics import RATE_HZ, FeatureMaker, Samples, breathy, noises, resampled, roughened
-from .phrases import LANGUAGES, Language, Phrase, written
-from .speech import LANGUAGE_SHARES, Bank, Clip
+from .acoustics import RATE_HZ, FeatureMaker, breathy, noises, roughened
+from .layout import FULL_WINDOW_S, Layout, Sound, Spoken, Window
+from .phrases import LANGUAGES, Language, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from random import Random
 
     from tokenizers import Tokenizer
+
+    from .speech import Bank
 
 Task = Literal["transcribe", "translate"]
 
 ENCODER_FRAMES_PER_S = 50
 TIMESTAMPS_PER_S = 50
-FULL_WINDOW_S = 30.0
 FULL_WINDOW_FRAMES = 1500
 LONGEST_SEQUENCE = 446
 LONGEST_PROMPT = 223
 """faster-whisper's limit of text before `<|startoftranscript|>`: half of 448 positions less one."""
+
+TRANSLATED: dict[Language, float] = {"en": 0.2, "es": 0.36, "fr": 0.36, "de": 0.36, "zh": 0.6}
+"""How many of a language's windows are translated: the more, the less its word order is like English."""
 
 FIRST_TIMESTAMP_LIMIT = 50
 """`max_initial_timestamp` of 1 s: speech that begins later in a full window is still given this start."""
@@ -43,32 +46,6 @@ LETTERS = {
 """Labels for the CTC helper; other Chinese characters are numbered after these as they appear."""
 
 CTC_LABELS = 400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spoken:
-    """A phrase at its place in a window."""
-
-    start_s: float
-    stop_s: float
-    phrase: Phrase
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """What a model would be given: up to 30 s of sound.
-
-    Attributes:
-        samples: 16 kHz, shape (samples,).
-        spoken: The phrases that lie in it whole, in order.
-        language: Of all of them.
-        cut_start_s: Where a last phrase begins that the end of the window cuts off; None if there is none.
-    """
-
-    samples: Samples
-    spoken: list[Spoken]
-    language: Language
-    cut_start_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,24 +84,6 @@ class Batch:
     labels: list[list[int]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sound:
-    """What is said and how it may sound on its way to the model.
-
-    Attributes:
-        least_db: How far the loudest noise lies below the speech, in decibels.
-        throats: Shortest and longest throat to pretend, as shares of the speaker's own.
-        breathy: Share of the windows whose voices are half breath.
-        repeats: Share of the phrases that are drawn among those in which something is said twice running, such as
-            "five five": decoders lose count there. They are drawn otherwise as well.
-    """
-
-    least_db: float = 3
-    throats: tuple[float, float] = (0.94, 1.06)
-    breathy: float = 0
-    repeats: float = 0
-
-
 NOWHERE = (-1, -1)
 
 
@@ -145,18 +104,11 @@ class WindowMaker:
     def __init__(self, bank: Bank, tokenizer: Tokenizer, seed: int) -> None:
         """Prepare noise and look token ids up; `bank` and `tokenizer` are kept, not copied."""
         self.bank = bank
+        self.layout = Layout(bank)
         self.tokenizer = tokenizer
         self.feature_maker = FeatureMaker()
         self.noise = noises(seed)
         self.encoded: dict[tuple[str, Language], tuple[list[int], list[tuple[float, float]]]] = {}
-        self.by_voice: dict[tuple[Language, str], list[tuple[int, Clip]]] = {}
-        for language, clips in bank.clips.items():
-            for shard, clip in clips:
-                self.by_voice.setdefault((language, clip.voice), []).append((shard, clip))
-        self.repeating = {
-            language: [(shard, clip) for shard, clip in clips if _says_something_twice(clip.phrase)]
-            for language, clips in bank.clips.items()
-        }
         letters = {letter for clips in bank.clips.values() for _, clip in clips for letter in clip.phrase.text.lower()}
         unlisted = sorted(letters - set(LETTERS))
         self.letters = LETTERS | {letter: len(LETTERS) + 1 + number for number, letter in enumerate(unlisted)}
@@ -188,7 +140,7 @@ class WindowMaker:
         mel, offsets, labels = [], [], []
         sequences: list[Sequence] = []
         for _ in range(windows):
-            window, gain = self._window(length_s, sound.repeats, draw)
+            window, gain = self.layout.window(length_s, sound, draw)
             heard = window.samples
             if sound.breathy and gain is not None and draw.random() < sound.breathy:
                 heard = breathy(heard, self.noise[0], draw)
@@ -216,63 +168,6 @@ class WindowMaker:
             labels=labels,
         )
 
-    def _window(self, length_s: float, repeats: float, draw: Random) -> tuple[Window, float | None]:
-        """Lay out a window; the gain of its speech is None when it holds none."""
-        language = draw.choices(tuple(LANGUAGE_SHARES), tuple(LANGUAGE_SHARES.values()))[0]
-        full = draw.random() < (0.6 if length_s < FULL_WINDOW_S else 0.5)
-        short_s = draw.uniform(0.8, 3 if draw.random() < 0.6 else length_s)
-        duration_s = length_s if full else min(length_s, short_s)
-        if draw.random() < 0.06:
-            silence = np.zeros(int(duration_s * RATE_HZ), np.float32)
-            return Window(samples=silence, spoken=[], language=language, cut_start_s=None), None
-        gain = 10 ** draw.uniform(-1.4, 0)
-        pauses = _pauses(draw)
-        # Room for the phrase that a short window is stretched to hold, and for a last one to be cut.
-        samples = np.zeros(int((length_s + 14) * RATE_HZ), np.float32)
-        spoken: list[Spoken] = []
-        cut_start_s = None
-        at_s = draw.choice((0, draw.uniform(0, 0.3), draw.uniform(0, 0.6), draw.uniform(0, 2.5)))
-        for shard, clip in self._speakers(language, repeats, draw):
-            if at_s > duration_s - 0.3:
-                break
-            voice = self.bank.samples(shard, clip)
-            if draw.random() < 0.4:
-                voice = resampled(voice, draw.uniform(0.92, 1.09))
-            stop_s = at_s + len(voice) / RATE_HZ
-            if stop_s > duration_s and not full and not spoken and stop_s + 0.1 <= length_s:
-                duration_s = stop_s + 0.1
-            cut = stop_s > duration_s
-            if cut and not (full and spoken and draw.random() < 0.45):
-                break
-            first = int(at_s * RATE_HZ)
-            samples[first : first + len(voice)] += voice * np.float32(gain * 10 ** draw.uniform(-0.25, 0.25))
-            if cut:
-                cut_start_s = at_s
-                break
-            spoken.append(Spoken(start_s=at_s, stop_s=stop_s, phrase=clip.phrase))
-            at_s = stop_s + next(pauses)
-        if spoken and not full:
-            tail_s = draw.choice((0.02, draw.uniform(0, 1), draw.uniform(0, 4)))
-            duration_s = min(duration_s, spoken[-1].stop_s + tail_s)
-        window = Window(
-            samples=samples[: int(duration_s * RATE_HZ)], spoken=spoken, language=language, cut_start_s=cut_start_s
-        )
-        return window, gain if spoken else None
-
-    def _speakers(self, language: Language, repeats: float, draw: Random) -> Iterator[tuple[int, Clip]]:
-        """Draw clips without end: half of the windows keep mostly to one voice."""
-        clips = self.bank.clips[language]
-        voice = draw.choice(clips)[1].voice if draw.random() < 0.5 else None
-
-        def one() -> tuple[int, Clip]:
-            if repeats and draw.random() < repeats:
-                return draw.choice(self.repeating[language])
-            if voice is not None and draw.random() < 0.8:
-                return draw.choice(self.by_voice[language, voice])
-            return draw.choice(clips)
-
-        return iter(one, None)
-
     def _two_sequences(
         self, window: Window, offset: int, prompt_tokens: int, draw: Random
     ) -> tuple[Sequence, Sequence]:
@@ -285,10 +180,9 @@ class WindowMaker:
             timestamps=True,
             prompt_tokens=prompt_tokens if draw.random() < 0.8 else 0,
         )
-        kind = draw.random()
-        task: Task = "translate" if kind < 0.36 else "transcribe"
+        task: Task = "translate" if draw.random() < TRANSLATED[window.language] else "transcribe"
         # A phrase cut off by the window's end can only be told by a timestamp, so such a window is never without them.
-        timestamps = window.cut_start_s is not None or 0.14 < kind < 0.36
+        timestamps = window.cut_start_s is not None or (task == "translate" and draw.random() < 0.6)
         second_prompt = prompt_tokens if draw.random() < 0.3 else 0
         return first, self._sequence(window, offset, task, draw, timestamps=timestamps, prompt_tokens=second_prompt)
 
@@ -390,29 +284,6 @@ class WindowMaker:
                 at_s = stop_s + draw.uniform(0.3, 1)
             ids += said
         return [self.start_of_previous, *ids[-tokens:]]
-
-
-def _pauses(draw: Random) -> Iterator[float]:
-    """Draw the pauses between a window's phrases, without end, all in one manner.
-
-    Usually people pause; one window in four is pieced together from stretches of speech, as voice detection does.
-    """
-    manner = draw.random()
-
-    def one() -> float:
-        if manner < 0.25:
-            return draw.uniform(0.1, 0.8)
-        if draw.random() < 0.6:
-            return draw.uniform(0.35, 0.8)
-        return draw.uniform(0.35, 5 if manner > 0.7 else 1.6)
-
-    return iter(one, None)
-
-
-def _says_something_twice(phrase: Phrase) -> bool:
-    """Say whether a word, or a Chinese character, follows upon itself."""
-    said = list(phrase.text) if phrase.language == "zh" else phrase.text.split()
-    return any(one == other for one, other in itertools.pairwise(said))
 
 
 def _span(start_s: float, stop_s: float) -> tuple[int, int]:
