@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import shutil
@@ -23,6 +24,11 @@ LONG_PAUSE_S = (0.6, 3.5)
 LEAD_S = (0.1, 0.3)
 TAIL_S = (0.3, 0.8)
 LONG_S = 120.0
+LONG_RECORDINGS = 3
+"""Of two minutes in an evaluation set, in each language: one alone is a matter of luck."""
+
+PHRASES_FOR_LONG = 80
+"""More than are ever said in two minutes."""
 
 
 class FfmpegMissingError(RuntimeError):
@@ -146,18 +152,23 @@ def random_recording(utterances: list[Utterance], *, long: bool, seed: str) -> R
 def evaluation_recordings(utterances: int, seed: str) -> list[tuple[str, Recording]]:
     """Draw the recordings of an evaluation set, with their names.
 
-    In each language: utterances of one to three phrases, and one recording of two minutes. Beside them, recordings
+    In each language: utterances of one to three phrases, and recordings of two minutes. Beside them, recordings
     in which nothing is said.
     """
     named: list[tuple[str, Recording]] = []
     for language in LANGUAGES:
         counts = random.Random(f"{seed}/{language}").choices((1, 2, 3), (60, 25, 15), k=utterances)
-        unseen = held_out_utterances(language, sum(counts) + 80, f"{seed}/{language}/phrases")
+        unseen = held_out_utterances(
+            language, sum(counts) + LONG_RECORDINGS * PHRASES_FOR_LONG, f"{seed}/{language}/phrases"
+        )
         for number, count in enumerate(counts):
             own = [next(unseen) for _ in range(count)]
             name = f"{language}-{number:03}"
             named.append((name, random_recording(own, long=False, seed=f"{seed}/{name}")))
-        named.append((f"{language}-two-minutes", two_minutes(list(unseen), seed=f"{seed}/{language}/long")))
+        for number in range(LONG_RECORDINGS):
+            own = list(itertools.islice(unseen, PHRASES_FOR_LONG))
+            name = f"{language}-two-minutes-{number}"
+            named.append((name, two_minutes(own, seed=f"{seed}/{name}")))
     return named + silences()
 
 
