@@ -162,13 +162,15 @@ class DeviceFault(TranscriberError):
 
     Attributes:
         fatal: The device will not work again in this process; /ping must say so.
+        out_of_memory: The batch was too large for the device; a smaller one may pass.
     """
 
     slug = "device_fault"
 
-    def __init__(self, message: str, *, fatal: bool = False) -> None:
+    def __init__(self, message: str, *, fatal: bool = False, out_of_memory: bool = False) -> None:
         super().__init__(message)
         self.fatal = fatal
+        self.out_of_memory = out_of_memory
 
 
 class StartupError(TranscriberError):

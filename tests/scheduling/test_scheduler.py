@@ -156,6 +156,58 @@ def test_only_the_window_at_fault_fails(start: Start) -> None:
     assert scheduler.fault is None
 
 
+def without_memory_above(limit: int) -> Callable[[Sequence[str]], list[Hypothesis | Retry[str]]]:
+    def behave(batch: Sequence[str]) -> list[Hypothesis | Retry[str]]:
+        if len(batch) > limit:
+            raise DeviceFault("the device has not enough memory for this batch", out_of_memory=True)
+        return [hypothesis(work) for work in batch]
+
+    return behave
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(5, [9, 4, 5, 4, 4, 1]), (3, [9, 4, 2, 2, 5, 2, 3, 2, 2, 2, 2, 1])])
+def test_batches_are_no_larger_than_what_the_memory_held_before(limit: int, expected: list[int], start: Start) -> None:
+    engine = FakeEngine(largest_batch=9, behave=without_memory_above(limit))
+    scheduler = start(engine)
+    blocker = scheduler.submit("x:0", request=99, deadline_s=9.0)
+    engine.wait_begun()
+    futures = [scheduler.submit(f"k:{i}", request=i, deadline_s=9.0) for i in range(18)]
+    engine.open(100)
+
+    assert [future.result(WAIT_S).hypothesis.language for future in futures] == [f"k:{i}" for i in range(18)]
+    assert blocker.result(WAIT_S).batch_windows == 1
+    assert [len(batch) for batch in engine.batches[1:]] == expected
+
+
+def test_a_fault_that_is_not_for_memory_leaves_batches_as_large_as_they_were(start: Start) -> None:
+    def behave(batch: Sequence[str]) -> list[Hypothesis | Retry[str]]:
+        if "k:poison" in batch:
+            raise DeviceFault("the model failed on this audio")
+        return [hypothesis(work) for work in batch]
+
+    engine = FakeEngine(behave=behave)
+    scheduler = start(engine)
+    scheduler.submit("x:0", request=99, deadline_s=9.0)
+    engine.wait_begun()
+    names = ["poison", "a", "b", "c", "d", "e", "f", "g"]
+    futures = [scheduler.submit(f"k:{name}", request=i, deadline_s=9.0) for i, name in enumerate(names)]
+    engine.open(100)
+
+    assert [future.result(WAIT_S).batch_windows for future in futures[4:]] == [4] * 4
+    with pytest.raises(DeviceFault):
+        futures[0].result(WAIT_S)
+
+
+def test_one_window_that_the_memory_cannot_hold_fails_alone(start: Start) -> None:
+    engine = FakeEngine(behave=without_memory_above(0))
+    scheduler = start(engine)
+    engine.open(100)
+
+    with pytest.raises(DeviceFault, match="not enough memory"):
+        scheduler.submit("k:0", request=0, deadline_s=9.0).result(WAIT_S)
+    assert scheduler.fault is None
+
+
 def test_an_engine_that_loses_a_window_is_held_to_its_contract(start: Start) -> None:
     engine = FakeEngine(behave=lambda _batch: [])
     scheduler = start(engine)

@@ -60,7 +60,7 @@ class Scheduler(Generic[Work]):
         """Store the engine and the clock (monotonic seconds); `start` begins to work."""
         self._engine = engine
         self._clock = clock
-        self._largest_batch = engine.capabilities.largest_batch
+        self._largest_batch = engine.capabilities.largest_batch  # lowered when the device runs out of memory
         self._changed = threading.Condition()
         self._waiting: dict[int, _Entry[Work]] = {}
         self._arrivals = itertools.count()
@@ -189,7 +189,10 @@ class Scheduler(Generic[Work]):
         log.warning("batch failed", extra={"windows": len(batch), "error": repr(error)}, exc_info=error)
         if isinstance(error, DeviceFault) and error.fatal:
             self._give_up(error, batch)
-        elif len(batch) == 1:
+            return
+        if isinstance(error, DeviceFault) and error.out_of_memory:
+            self._shrink(len(batch) // 2)
+        if len(batch) == 1:
             _fail(batch[0], error)
         else:
             middle = len(batch) // 2
@@ -198,6 +201,18 @@ class Scheduler(Generic[Work]):
                 for entry in half:
                     entry.since_s = now_s
                 self._work_on(half)
+
+    def _shrink(self, windows: int) -> None:
+        """Make no larger batches from now on.
+
+        They do not grow back: what else takes memory of the device, another replica's batch or another process, comes
+        again, and a batch that fails costs more than two halves do.
+        """
+        with self._changed:
+            if not 1 <= windows < self._largest_batch:
+                return
+            self._largest_batch = windows
+        log.warning("largest batch lowered", extra={"windows": windows})
 
     def _give_up(self, fault: DeviceFault, batch: list[_Entry[Work]]) -> None:
         """Fail everything there is: the device is lost to this process."""
