@@ -114,9 +114,10 @@ class _Door:
                 extra={
                     "source": type(job.source).__name__,
                     "language": transcript.language,
-                    "audio_s": round(story.audio_s, 3),
-                    "decode_s": round(story.fetch_and_decode_s, 4),
-                    "speech_s": round(story.find_speech_s, 4),
+                    "audio_s": round(story.heard.audio_s, 3),
+                    "decode_s": round(story.fetch_s + story.heard.decode_s, 4),
+                    "speech_s": round(story.heard.find_speech_s, 4),
+                    "first_window_s": story.first_window_s and round(story.first_window_s, 4),
                     "read_s": round(story.read_s, 4),
                     "waited_s": round(story.effort.waited_s, 4),
                     "windows": story.effort.windows,

@@ -1,25 +1,27 @@
 """From audio to text: one service, built once.
 
-`ModelService.transcribe` tells one request's story. Every request runs in a thread of its own and does its own
-decoding, speech detection and features there, while the model works; only windows meet, in the scheduler's queue.
+`ModelService._read` tells one request's story. Every request runs in a thread of its own and does its own decoding,
+speech detection and features there, block by block, while the model works; only windows meet, in the scheduler's queue.
+Nobody holds a whole recording: the first windows are read before the file has been decoded to its end.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from transcriber.audio.decode import decode
+from transcriber.audio.decode import open_sound
 from transcriber.audio.fetch import Fetcher
 from transcriber.audio.sources import Source
-from transcriber.audio.waveform import RATE_HZ, Waveform
+from transcriber.audio.waveform import RATE_HZ, Pcm, Waveform
 from transcriber.engines import catalogue
 from transcriber.engines.base import Engine
 from transcriber.errors import ModelUnavailable, NotReady, TranscriberError
@@ -27,25 +29,33 @@ from transcriber.observability.timeline import Timeline
 from transcriber.options import TranscriptionOptions
 from transcriber.reading import Effort, Reader
 from transcriber.scheduling.admission import Admission, Ticket
+from transcriber.scheduling.gate import Gate
 from transcriber.scheduling.scheduler import Scheduler
 from transcriber.settings import Settings
-from transcriber.stitching import stitch
-from transcriber.transcript import Transcript
-from transcriber.vad.spans import spans_of
+from transcriber.stitching import Piece, segments_of, stitch
+from transcriber.transcript import Segment, Transcript
+from transcriber.vad.listening import Heard, Listener, Steps
 from transcriber.vad.speech import SpeechDetector
-from transcriber.vad.windows import Passage, joined, passages_of, whole
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Story:
-    """What a request's log line tells: seconds spent on each step, and what the model's part took."""
+    """What a request's log line tells.
 
-    fetch_and_decode_s: float = 0.0
-    find_speech_s: float = 0.0
+    Attributes:
+        fetch_s: Seconds until the file was there and open.
+        first_window_s: Seconds until the first window went to the model; None while none has.
+        read_s: Seconds from then until the last window was read; decoding goes on meanwhile.
+        heard: How much there was to hear, and what decoding it and finding speech took.
+        effort: What the model's part took.
+    """
+
+    fetch_s: float = 0.0
+    first_window_s: float | None = None
     read_s: float = 0.0
-    audio_s: float = 0.0
+    heard: Heard = field(default_factory=Heard)
     effort: Effort = field(default_factory=Effort)
 
 
@@ -67,6 +77,7 @@ class ModelService:
         self._clock = clock
         self._fetcher = Fetcher(settings)
         self._speech = SpeechDetector()
+        self._gate = Gate(max(2, len(os.sched_getaffinity(0))))
         self._admission = Admission(
             limit_requests=settings.max_requests_in_flight,
             limit_waiting_s=settings.max_waiting_seconds,
@@ -123,61 +134,53 @@ class ModelService:
             TranscriberError: One of the leaves of `errors.py`, whatever happens to the audio or the device.
         """
         story = story or Story()
-        deadline_s = self._clock() + self._settings.request_timeout_seconds
-        loaded = self._ready()
-        loaded.engine.capabilities.refuse(options.decoding, options.language)
-
-        waveform = self._listen(source, story)
-        passages = self._passages(waveform, options, story)
-        speech_s = sum(len(passage) for passage in passages) / RATE_HZ
-        ticket.count(speech_s)
-
-        started_s = self._clock()
-        reader = Reader(
-            engine=loaded.engine,
-            scheduler=loaded.scheduler,
-            waveform=waveform,
-            options=options,
-            ticket=ticket,
-            deadline_s=deadline_s,
-            clock=self._clock,
-            effort=story.effort,
-        )
-        pieces = list(reader.read(passages))
-        story.read_s = self._clock() - started_s
+        pieces = list(self._read(source, options, ticket, story))
         return stitch(
             pieces,
-            duration_s=waveform.duration_s,
-            speech_s=speech_s,
+            duration_s=story.heard.audio_s,
+            speech_s=story.heard.speech_s,
             language=options.language,
             task=options.decoding.task,
         )
 
-    def _listen(self, source: Source, story: Story) -> Waveform:
-        started_s = self._clock()
-        with self._fetcher.open(source) as file:
-            waveform = decode(file, limit_s=self._settings.max_audio_seconds)
-        story.audio_s = waveform.duration_s
-        story.fetch_and_decode_s = self._clock() - started_s
-        return waveform
+    def stream(
+        self, source: Source, options: TranscriptionOptions, *, ticket: Ticket, story: Story | None = None
+    ) -> Iterator[Segment]:
+        """Turn one recording into text, segment by segment: those of `transcribe`, each as soon as it is final.
 
-    def _passages(self, waveform: Waveform, options: TranscriptionOptions, story: Story) -> tuple[Passage, ...]:
-        started_s = self._clock()
-        passages = self._cut(waveform, options)
-        story.find_speech_s = self._clock() - started_s
-        return passages
+        An iterator that is closed before its end takes back what still waits for the model.
+        """
+        return segments_of(self._read(source, options, ticket, story or Story()))
 
-    def _cut(self, waveform: Waveform, options: TranscriptionOptions) -> tuple[Passage, ...]:
-        if not options.vad_filter:
-            return (whole(len(waveform)),)
-        probabilities = self._speech.probabilities_of(waveform)
-        spans = tuple(spans_of(probabilities, length_samples=len(waveform)))
-        if not spans:
-            return ()
-        if options.condition_on_previous_text:
-            return (joined(spans),)
-        longest_s = self._ready().engine.capabilities.longest_window_s
-        return passages_of(spans, probabilities, limit_samples=round(longest_s * RATE_HZ))
+    def _read(self, source: Source, options: TranscriptionOptions, ticket: Ticket, story: Story) -> Iterator[Piece]:
+        """Fetch, decode, find speech, cut windows and have them read: all of it as far as the next piece needs it."""
+        started_s = self._clock()
+        loaded = self._ready()
+        loaded.engine.capabilities.refuse(options.decoding, options.language)
+        listener = Listener(
+            detector=self._speech,
+            limit_samples=round(loaded.engine.capabilities.longest_window_s * RATE_HZ),
+            clock=self._clock,
+            heard=story.heard,
+        )
+        reader = Reader(
+            engine=loaded.engine,
+            scheduler=loaded.scheduler,
+            gate=self._gate,
+            options=options,
+            ticket=ticket,
+            deadline_s=started_s + self._settings.request_timeout_seconds,
+            clock=self._clock,
+            effort=story.effort,
+        )
+        limit_s = self._settings.max_audio_seconds
+        with self._fetcher.open(source) as file, open_sound(file, limit_s=limit_s) as sound:
+            story.fetch_s = self._clock() - started_s
+            steps = _heard_by(listener, sound.blocks, options)
+            yield from reader.read(_weighed(steps, ticket, story.heard, stated_s=min(sound.stated_s or 0.0, limit_s)))
+        if story.effort.began_s is not None:
+            story.first_window_s = story.effort.began_s - started_s
+            story.read_s = self._clock() - story.effort.began_s
 
     def _ready(self) -> _Loaded:
         if self._failure is not None:
@@ -206,3 +209,20 @@ class ModelService:
     def _fail(self, failure: TranscriberError) -> None:
         self._failure = failure
         log.critical("model failed to load", extra={"model": self._settings.model_id, "reason": failure.message})
+
+
+def _heard_by(listener: Listener, blocks: Iterator[Pcm], options: TranscriptionOptions) -> Steps:
+    if not options.vad_filter:
+        return listener.everything_in_order(blocks)
+    if options.condition_on_previous_text:
+        return listener.speech_in_order(blocks)
+    return listener.passages(blocks)
+
+
+def _weighed(steps: Steps, ticket: Ticket, heard: Heard, *, stated_s: float) -> Steps:
+    """Let a recording weigh what it says it is until it has been heard to its end, then the speech that was in it."""
+    ticket.weigh(stated_s)
+    for step in steps:
+        ticket.weigh(max(stated_s, heard.speech_s))
+        yield step
+    ticket.weigh(heard.speech_s)

@@ -1,25 +1,26 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
-from transcriber.audio.waveform import RATE_HZ, Waveform
+from transcriber.audio.waveform import RATE_HZ
 from transcriber.engines.base import Capabilities, Retry, Window
-from transcriber.errors import DeadlineExceeded, DeviceFault
+from transcriber.errors import DeadlineExceeded, DeviceFault, TooLarge
 from transcriber.options import DecodingOptions, Task, TranscriptionOptions
 from transcriber.reading import BATCHES_AHEAD, Reader
 from transcriber.scheduling.admission import Admission
+from transcriber.scheduling.gate import Gate
 from transcriber.scheduling.scheduler import Scheduler
 from transcriber.stitching import Piece
 from transcriber.transcript import Hypothesis, Segment
 from transcriber.vad.spans import Span
-from transcriber.vad.windows import Passage, joined
+from transcriber.vad.tape import Tape
 
 LONGEST_S = 30.0
-WAVEFORM = Waveform(pcm=np.arange(200 * RATE_HZ, dtype=np.int64).astype(np.int16))
+PCM = np.arange(200 * RATE_HZ, dtype=np.int64).astype(np.int16)
 
 
 def heard(window: Window, *, consumed_s: float | None = None, language: str | None = "en") -> Hypothesis:
@@ -81,24 +82,24 @@ def read() -> Iterator[Read]:
     admission = Admission(limit_requests=9, limit_waiting_s=1e9, clock=lambda: 0.0)
 
     def run(
-        engine: FakeEngine, passages: Sequence[Passage], *, deadline_s: float = 9.0, **options: object
+        engine: FakeEngine, steps: Iterable[Sequence[Tape]], *, deadline_s: float = 9.0, **options: object
     ) -> list[Piece]:
         scheduler: Scheduler[Window] = Scheduler(engine, clock=lambda: 0.0)
         scheduler.start()
         started.append(scheduler)
         with admission.admit() as ticket:
-            ticket.count(sum(map(len, passages)) / RATE_HZ)
+            ticket.weigh(200.0)
             reader = Reader(
                 engine=engine,
                 scheduler=scheduler,
-                waveform=WAVEFORM,
+                gate=Gate(1),
                 options=replace(TranscriptionOptions(decoding=DecodingOptions()), **options),
                 ticket=ticket,
                 deadline_s=deadline_s,
                 clock=lambda: 0.0,
             )
-            pieces = list(reader.read(passages))
-            assert ticket.waiting_s == pytest.approx(0.0)
+            pieces = list(reader.read(iter(steps)))
+            assert ticket.waiting_s == pytest.approx(200.0 - settled_s(pieces))
             assert reader.effort.windows == len(pieces) == len(engine.windows)
             return pieces
 
@@ -107,13 +108,43 @@ def read() -> Iterator[Read]:
         scheduler.close()
 
 
-def passages(*lengths_s: float) -> list[Passage]:
+def settled_s(pieces: list[Piece]) -> float:
+    """Count the seconds of the recording that any of the passages hold: all of them are read in the end."""
+    held = np.zeros(len(PCM), bool)
+    for piece in pieces:
+        for span in piece.passage.spans:
+            held[span.start : span.stop] = True
+    return float(np.count_nonzero(held)) / RATE_HZ
+
+
+def tape(*spans: Span) -> Tape:
+    made = Tape()
+    for span in spans:
+        made.add(span, PCM[span.start : span.stop])
+    made.is_complete = True
+    return made
+
+
+def passages(*lengths_s: float) -> list[list[Tape]]:
+    """One step for each passage."""
     start, made = 0, []
     for length_s in lengths_s:
         stop = start + round(length_s * RATE_HZ)
-        made.append(Passage(spans=(Span(start, stop),)))
+        made.append([tape(Span(start, stop))])
         start = stop + RATE_HZ
     return made
+
+
+def growing(length_s: float, *, step_s: float) -> Iterator[list[Tape]]:
+    """One passage that comes step by step."""
+    made, position = Tape(), 0
+    yield [made]
+    while position < length_s * RATE_HZ:
+        stop = min(position + round(step_s * RATE_HZ), round(length_s * RATE_HZ))
+        made.add(Span(position, stop), PCM[position:stop])
+        position = stop
+        yield []
+    made.is_complete = True
 
 
 def test_nothing_to_read_is_read_at_once(read: Read) -> None:
@@ -156,21 +187,96 @@ def test_what_a_window_left_unsettled_is_read_again_from_there(read: Read) -> No
     assert [len(window.samples) for window in engine.windows] == [10 * RATE_HZ] * 2
 
 
-def test_a_long_passage_is_read_window_after_window_with_the_text_before(read: Read) -> None:
+@pytest.mark.parametrize("step_s", [0.4, 10.0, 29.0, 70.0])
+def test_a_long_passage_is_read_window_after_window_with_the_text_before(read: Read, step_s: float) -> None:
     engine = FakeEngine()
-    pieces = read(engine, [joined([Span(0, 70 * RATE_HZ)])], language="en", condition_on_previous_text=True)
+    steps = growing(70.0, step_s=step_s)
+    pieces = read(engine, steps, language="en", condition_on_previous_text=True)
 
-    assert [piece.start_sample // RATE_HZ for piece in pieces] == [0, 30, 60]
+    assert [piece.passage.spans[0].start // RATE_HZ for piece in pieces] == [0, 30, 60]
+    assert [piece.start_sample for piece in pieces] == [0, 0, 0]
     assert [len(window.samples) // RATE_HZ for window in engine.windows] == [30, 30, 10]
     assert [window.context for window in engine.windows] == [(), (7,), (7, 7)]
-    assert engine.windows[1].samples[0] == np.float32(WAVEFORM.pcm[30 * RATE_HZ] / 32768)
+    assert [window.is_first for window in engine.windows] == [True, False, False]
+    assert engine.windows[1].samples[0] == np.float32(PCM[30 * RATE_HZ] / 32768)
+
+
+@pytest.mark.parametrize("length_s", [29.9, 30.0, 30.05, 30.5, 31.0, 31.5, 60.05])
+def test_what_is_read_does_not_depend_on_how_the_passage_comes(read: Read, length_s: float) -> None:
+    def behave(window: Window) -> Hypothesis:
+        return heard(window, consumed_s=29.97 if len(window.samples) == 30 * RATE_HZ else None)
+
+    at_once, step_by_step = FakeEngine(behave=behave), FakeEngine(behave=behave)
+    read(at_once, [[tape(Span(0, round(length_s * RATE_HZ)))]], language="en")
+    read(step_by_step, growing(length_s, step_s=3.0), language="en")
+
+    assert [w.start_sample for w in step_by_step.windows] == [w.start_sample for w in at_once.windows]
+    for one, other in zip(step_by_step.windows, at_once.windows, strict=True):
+        assert np.array_equal(one.samples, other.samples)
+
+
+def test_a_passage_of_nothing_is_not_read(read: Read) -> None:
+    assert read(FakeEngine(), growing(0.0, step_s=1.0)) == []
 
 
 def test_without_conditioning_no_text_is_handed_on(read: Read) -> None:
     engine = FakeEngine()
-    read(engine, [joined([Span(0, 70 * RATE_HZ)])], language="en")
+    read(engine, growing(70.0, step_s=70.0), language="en")
 
     assert {window.context for window in engine.windows} == {()}
+
+
+def test_pieces_come_in_the_order_of_the_recording(read: Read) -> None:
+    engine = FakeEngine(behave=lambda window: heard(window, consumed_s=2.0))
+    pieces = read(engine, passages(*[5.0] * 9), language="en")
+    places = [(piece.passage.spans[0].start, piece.start_sample) for piece in pieces]
+
+    assert places == sorted(places)
+    assert len(places) == 27
+
+
+def test_no_more_is_listened_to_than_there_is_room_for(read: Read) -> None:
+    """A device that is slower than decoding holds decoding back."""
+    ahead: list[int] = []
+
+    def steps() -> Iterator[list[Tape]]:
+        for number, step in enumerate(passages(*[3.0] * 40)):
+            ahead.append(number - len(done))
+            yield step
+
+    def behave(window: Window) -> Hypothesis:
+        done.append(window)
+        return heard(window)
+
+    done: list[Window] = []
+    read(FakeEngine(behave=behave), steps(), language="en")
+
+    assert max(ahead) <= BATCHES_AHEAD * 2
+
+
+@pytest.mark.parametrize("length_s", [150.0, 190.0])
+def test_a_growing_passage_is_bounded_too(read: Read, length_s: float) -> None:
+    held: list[float] = []
+
+    def steps() -> Iterator[list[Tape]]:
+        for step in growing(length_s, step_s=10.0):
+            tapes.extend(step)
+            held.append(len(tapes[0]) / RATE_HZ)
+            yield step
+
+    tapes: list[Tape] = []
+    read(FakeEngine(largest_batch=1), steps(), language="en")
+
+    assert max(held) <= BATCHES_AHEAD * LONGEST_S + 10.0
+
+
+def test_a_recording_that_turns_out_bad_takes_its_windows_out_of_the_queue(read: Read) -> None:
+    def steps() -> Iterator[list[Tape]]:
+        yield from passages(3, 3)
+        raise TooLarge("the audio is too long")
+
+    with pytest.raises(TooLarge):
+        read(FakeEngine(), steps(), language="en")
 
 
 def test_a_long_recording_does_not_prepare_all_its_windows_at_once(read: Read) -> None:

@@ -1,26 +1,37 @@
-"""Reads the passages of one request: which window comes next, until every passage is settled."""
+"""Reads the passages of one request: which window comes next, until every passage is settled.
+
+Passages come while the recording is still being decoded, and are asked for only when there is room for them: a device
+that is slower than decoding holds decoding back.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Generic
 
-from transcriber.audio.waveform import RATE_HZ, Samples, Waveform
+from transcriber.audio.waveform import RATE_HZ, Samples
 from transcriber.engines.base import Engine, Window, Work
 from transcriber.errors import DeadlineExceeded
 from transcriber.options import TranscriptionOptions
 from transcriber.scheduling.admission import Ticket
+from transcriber.scheduling.gate import Gate
 from transcriber.scheduling.scheduler import Scheduler, Served
 from transcriber.stitching import Piece, advance
+from transcriber.vad.listening import Steps
+from transcriber.vad.tape import Tape
 from transcriber.vad.windows import Passage
 
 BATCHES_AHEAD = 2
-"""Windows of one request that are prepared and waiting, in batches: enough that the device never waits for features,
-few enough that a ten-hour recording holds 1 MB for each of them and no more."""
+"""Windows of one request that are found, prepared or waiting, in batches: enough that the device never waits for
+features, few enough that a ten-hour recording holds 2 MB for each of them, samples and features, and no more."""
+
+MARGIN_SAMPLES = RATE_HZ
+"""A window is cut off a passage that goes on only when this much more of the passage is known: then it is certain that
+there will be a window behind it."""
 
 
 @dataclass(slots=True)
@@ -29,6 +40,7 @@ class Effort:
 
     Attributes:
         windows: Windows read.
+        began_s: When the first window went to the model, on the clock of the reader; None while none has.
         waited_s: Seconds that windows lay waiting, the longest of them.
         worked_s: Seconds in batches, summed over the windows.
         largest_batch: Windows in the largest batch that any of them met.
@@ -36,6 +48,7 @@ class Effort:
     """
 
     windows: int = 0
+    began_s: float | None = None
     waited_s: float = 0.0
     worked_s: float = 0.0
     largest_batch: int = 0
@@ -52,12 +65,49 @@ class Effort:
 
 @dataclass(slots=True, kw_only=True)
 class _Place:
-    """How far a passage has been read: the start of its next window, and the text before it."""
+    """How far a passage has been read: the start of its next window, and the text before it.
+
+    A passage that fits the engine goes whole each time it is read on, so that features see all of it. From a longer
+    one windows are cut, and the tape lets go of what has been settled.
+    """
 
     number: int
-    passage: Passage
+    tape: Tape
+    limit_samples: int
+    is_begun: bool = False
+    is_cut: bool = False
     start_sample: int = 0
     context: tuple[int, ...] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next window is there, and it is certain whether another follows."""
+        return self.tape.is_complete or len(self.tape) >= self.limit_samples + MARGIN_SAMPLES
+
+    def passage(self) -> Passage:
+        """Return the passage from where the tape begins, as far as it matters to the next window."""
+        self.is_cut = self.is_cut or len(self.tape) > self.limit_samples
+        return self.tape.passage(self.limit_samples + MARGIN_SAMPLES)
+
+    def samples(self) -> Samples:
+        """Return the samples of the next window."""
+        return self.tape.samples(0, min(len(self.tape), self.limit_samples))
+
+    def move(self, following: int) -> None:
+        """Go on to the next window."""
+        self.is_begun = True
+        if self.is_cut:
+            self.tape.forget(following)
+        else:
+            self.start_sample = following
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flight:
+    """A window on its way through the model, and the passage as it was when it left."""
+
+    place: _Place
+    passage: Passage
 
 
 _request_numbers = itertools.count()
@@ -74,7 +124,7 @@ class Reader(Generic[Work]):
 
     engine: Engine[Work]
     scheduler: Scheduler[Work]
-    waveform: Waveform
+    gate: Gate
     options: TranscriptionOptions
     ticket: Ticket
     deadline_s: float
@@ -82,78 +132,141 @@ class Reader(Generic[Work]):
     effort: Effort = field(default_factory=Effort)
     _language: str | None = None
     _request: int = field(default_factory=lambda: next(_request_numbers))
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _places: deque[_Place] = field(default_factory=deque)
+    _flying: dict[Future[Served], _Flight] = field(default_factory=dict)
 
-    def read(self, passages: Iterable[Passage]) -> Iterator[Piece]:
-        """Yield a piece for each window as soon as it has been read, in no particular order.
+    def read(self, steps: Steps) -> Iterator[Piece]:
+        """Yield a piece for each window, in the order of the recording, each as soon as those before it are read.
+
+        Args:
+            steps: The passages, as a `Listener` comes upon them.
 
         Raises:
             DeadlineExceeded: The request ran out of time.
             DeviceFault: The device failed on one of the windows.
             Stopping: The container is shutting down.
+            TranscriberError: Whatever comes out of `steps`.
         """
         self._language = self.options.language
-        places = deque(_Place(number=number, passage=passage) for number, passage in enumerate(passages))
-        flying: dict[Future[Served], _Place] = {}
-        most = BATCHES_AHEAD * self.engine.capabilities.largest_batch * self.engine.capabilities.replicas
+        order = _Order()
+        is_listening = True
         try:
-            while places or flying:
-                while places and len(flying) < (most if self._language else 1):
-                    place = places.popleft()
-                    flying[self._submit(place)] = place
-                for future in self._first_done(flying):
-                    place = flying.pop(future)
-                    piece = self._settle(place, future.result())
-                    yield piece
-                    if self._move_on(place, piece):
-                        places.appendleft(place)
+            while is_listening or self._places or self._flying:
+                self._submit_what_may_go()
+                if is_listening and self._may_listen():
+                    is_listening = self._listen(steps)
+                elif self._flying:
+                    for future in self._first_done():
+                        flight = self._flying.pop(future)
+                        piece = self._settle(flight, future.result())
+                        is_read = not self._move_on(flight.place, piece)
+                        yield from order.add(piece, number=flight.place.number, is_last=is_read)
         finally:
-            for future in flying:
+            for future in self._flying:
                 future.cancel()
 
-    def _submit(self, place: _Place) -> Future[Served]:
-        samples, start_sample = self._samples(place)
-        work = self.engine.prepare(
-            Window(
-                samples=samples,
-                start_sample=start_sample,
-                language=self._language,
-                decoding=self.options.decoding,
-                context=place.context,
-                is_first=place.number == 0 and place.start_sample == 0,
+    def _submit_what_may_go(self) -> None:
+        while self._places and self._places[0].is_ready and len(self._flying) < (self._most if self._language else 1):
+            place = self._places.popleft()
+            if len(place.tape):
+                self._submit(place)
+
+    @property
+    def _most(self) -> int:
+        capabilities = self.engine.capabilities
+        return BATCHES_AHEAD * capabilities.largest_batch * capabilities.replicas
+
+    @property
+    def _limit_samples(self) -> int:
+        return round(self.engine.capabilities.longest_window_s * RATE_HZ)
+
+    def _may_listen(self) -> bool:
+        """Whether to take another block now: nothing else can be done, or nothing else waits and there is room."""
+        if not self._flying:
+            return True
+        held = [*self._places, *(flight.place for flight in self._flying.values())]
+        has_room = len(held) < self._most and all(len(p.tape) < self._most * self._limit_samples for p in held)
+        return has_room and not any(future.done() for future in self._flying)
+
+    def _listen(self, steps: Steps) -> bool:
+        """Take one step; False when there are no more."""
+        with self.gate.turn(within_s=self._left_s()):
+            tapes = next(steps, None)
+        for tape in tapes or ():
+            self._places.append(_Place(number=next(self._numbers), tape=tape, limit_samples=self._limit_samples))
+        return tapes is not None
+
+    def _submit(self, place: _Place) -> None:
+        flight = _Flight(place=place, passage=place.passage())
+        with self.gate.turn(within_s=self._left_s()):
+            work = self.engine.prepare(
+                Window(
+                    samples=place.samples(),
+                    start_sample=place.start_sample,
+                    language=self._language,
+                    decoding=self.options.decoding,
+                    context=place.context,
+                    is_first=place.number == 0 and not place.is_begun,
+                )
             )
-        )
-        return self.scheduler.submit(work, request=self._request, deadline_s=self.deadline_s)
+        future = self.scheduler.submit(work, request=self._request, deadline_s=self.deadline_s)
+        self._flying[future] = flight
+        if self.effort.began_s is None:
+            self.effort.began_s = self.clock()
 
-    def _samples(self, place: _Place) -> tuple[Samples, int]:
-        """Cut the next window; a passage that fits the engine goes whole, so that features see all of it."""
-        limit = round(self.engine.capabilities.longest_window_s * RATE_HZ)
-        length = len(place.passage)
-        if length <= limit:
-            return place.passage.samples(self.waveform, 0, length), place.start_sample
-        stop = min(length, place.start_sample + limit)
-        return place.passage.samples(self.waveform, place.start_sample, stop), 0
-
-    def _first_done(self, flying: Iterable[Future[Served]]) -> set[Future[Served]]:
-        done = wait(flying, timeout=max(0.0, self.deadline_s - self.clock()), return_when=FIRST_COMPLETED).done
+    def _first_done(self) -> set[Future[Served]]:
+        done = wait(self._flying, timeout=max(0.0, self.deadline_s - self.clock()), return_when=FIRST_COMPLETED).done
         if not done:
-            raise DeadlineExceeded("the request ran out of time; send shorter audio, or use an asynchronous endpoint")
+            raise _late()
         return done
 
-    def _settle(self, place: _Place, served: Served) -> Piece:
+    def _left_s(self) -> float:
+        left_s = self.deadline_s - self.clock()
+        if left_s <= 0:
+            raise _late()
+        return left_s
+
+    def _settle(self, flight: _Flight, served: Served) -> Piece:
         self.effort.add(served)
         hypothesis = served.hypothesis
         if self._language is None:
             self._language = hypothesis.language
-        return Piece(passage=place.passage, start_sample=place.start_sample, hypothesis=hypothesis)
+        return Piece(passage=flight.passage, start_sample=flight.place.start_sample, hypothesis=hypothesis)
 
     def _move_on(self, place: _Place, piece: Piece) -> bool:
-        """Set the place to the passage's next window; False when there is none."""
-        length = len(place.passage)
+        """Go on to the passage's next window; False when there is none."""
+        length = len(piece.passage)
         following = advance(length, place.start_sample, piece.hypothesis)
         self.ticket.settle(((length if following is None else following) - place.start_sample) / RATE_HZ)
         if following is None:
             return False
-        place.start_sample = following
+        place.move(following)
         if self.options.condition_on_previous_text:
             place.context = piece.hypothesis.context
+        self._places.appendleft(place)
         return True
+
+
+class _Order:
+    """Puts the pieces of passages that are read side by side into the order of the passages."""
+
+    def __init__(self) -> None:
+        self._turn = 0
+        self._waiting: dict[int, list[Piece]] = {}
+        self._read: set[int] = set()
+
+    def add(self, piece: Piece, *, number: int, is_last: bool) -> Iterator[Piece]:
+        """Take the next piece of a passage; yield what has no gap before it any more."""
+        self._waiting.setdefault(number, []).append(piece)
+        if is_last:
+            self._read.add(number)
+        yield from self._waiting.pop(self._turn, ())
+        while self._turn in self._read:
+            self._read.remove(self._turn)
+            self._turn += 1
+            yield from self._waiting.pop(self._turn, ())
+
+
+def _late() -> DeadlineExceeded:
+    return DeadlineExceeded("the request ran out of time; send shorter audio, or use an asynchronous endpoint")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from transcriber.audio.waveform import RATE_HZ
@@ -51,22 +51,21 @@ def advance(length_samples: int, start_sample: int, hypothesis: Hypothesis) -> i
 
 
 def stitch(
-    pieces: Iterable[Piece], *, duration_s: float, speech_s: float, language: str | None, task: str
+    pieces: Sequence[Piece], *, duration_s: float, speech_s: float, language: str | None, task: str
 ) -> Transcript:
     """Put the transcript of a recording together.
 
     Args:
-        pieces: One for each window that was read, in any order.
+        pieces: One for each window that was read, in the order in which they stand in the recording.
         duration_s: Length of the recording.
         speech_s: How much of it was read.
         language: As the caller named it; None to take the one found in the earliest window that has any.
         task: What was made of the speech.
     """
-    in_order = sorted(pieces, key=lambda piece: (piece.passage.spans[0], piece.start_sample))
-    told = next((piece.hypothesis for piece in in_order if piece.hypothesis.language is not None), None)
+    told = next((piece.hypothesis for piece in pieces if piece.hypothesis.language is not None), None)
     probability = told.language_probability if told else 0.0
     return Transcript(
-        segments=tuple(segments_of(in_order, duration_s=duration_s)),
+        segments=tuple(segments_of(pieces)),
         language=language or (told.language if told else None),
         language_probability=1.0 if language else probability,
         duration_s=duration_s,
@@ -75,15 +74,14 @@ def stitch(
     )
 
 
-def segments_of(pieces: Iterable[Piece], *, duration_s: float) -> Iterator[Segment]:
+def segments_of(pieces: Iterable[Piece]) -> Iterator[Segment]:
     """Yield the segments of consecutive windows on the recording's clock, as soon as each window is there.
 
     Args:
         pieces: In the order in which they stand in the recording.
-        duration_s: Length of the recording.
 
     Yields:
-        Segments with text, within [0, duration_s], ascending; none begins before the one before it has ended. Words
+        Segments with text, within their passages, ascending; none begins before the one before it has ended. Words
         likewise, where there are any: then the segment begins with the first and ends with the last.
 
     Source: `generate_segments` and `restore_speech_timestamps` of faster-whisper 1.2.1. There times are rounded to
@@ -97,7 +95,7 @@ def segments_of(pieces: Iterable[Piece], *, duration_s: float) -> Iterator[Segme
             is_read_again = is_followed and segment.start_s >= hypothesis.consumed_s
             if is_read_again or segment.start_s == segment.end_s or not segment.text.strip():
                 continue
-            placed = _forward(_on_clock(segment, piece), floor_s, duration_s)
+            placed = _forward(_on_clock(segment, piece), floor_s)
             floor_s = placed.end_s
             yield placed
 
@@ -122,14 +120,14 @@ def _word_on_clock(word: Word, offset_s: float, passage: Passage) -> Word:
     return replace(word, start_s=start_s + shift_s, end_s=end_s + shift_s)
 
 
-def _forward(segment: Segment, floor_s: float, ceiling_s: float) -> Segment:
-    """Push times that run backwards or leave the recording to the nearest that do not."""
+def _forward(segment: Segment, floor_s: float) -> Segment:
+    """Push times that run backwards to the nearest that do not."""
     if not segment.words:
-        start_s = min(max(segment.start_s, floor_s), ceiling_s)
-        return replace(segment, start_s=start_s, end_s=min(max(segment.end_s, start_s), ceiling_s))
+        start_s = max(segment.start_s, floor_s)
+        return replace(segment, start_s=start_s, end_s=max(segment.end_s, start_s))
     words = []
     for word in segment.words:
-        start_s = min(max(word.start_s, floor_s), ceiling_s)
-        floor_s = min(max(word.end_s, start_s), ceiling_s)
+        start_s = max(word.start_s, floor_s)
+        floor_s = max(word.end_s, start_s)
         words.append(replace(word, start_s=start_s, end_s=floor_s))
     return replace(segment, start_s=words[0].start_s, end_s=words[-1].end_s, words=tuple(words))

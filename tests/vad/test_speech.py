@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,6 +49,20 @@ def test_bit_equal_to_faster_whisper(detector: SpeechDetector, speech: Waveform,
     waveform = Waveform(pcm=speech.pcm[len(speech) - length :])
 
     assert np.array_equal(detector.probabilities_of(waveform), upstream(waveform))
+
+
+@pytest.mark.parametrize("sizes", [[1], [511, 513, 7], [512], [160_000], [100_000, 3, 0]], ids=str)
+def test_however_the_samples_are_dealt_out(detector: SpeechDetector, speech: Waveform, sizes: list[int]) -> None:
+    pcm = speech.pcm[: 700 if sizes == [1] else 24_000 if sizes[0] < 1000 else len(speech)]
+    hearing = detector.listen()
+    heard, position = [], 0
+    for size in itertools.cycle(sizes):
+        heard.append(hearing.add(pcm[position : position + size]))
+        position += size
+        if position >= len(pcm):
+            break
+
+    assert np.array_equal(np.concatenate([*heard, hearing.finish()]), upstream(Waveform(pcm=pcm)))
 
 
 def test_finds_speech_where_it_is(detector: SpeechDetector) -> None:

@@ -1,11 +1,10 @@
-"""Any file that holds sound -> Waveform, bounded in seconds and in memory (PyAV)."""
+"""Any file that holds sound -> blocks of samples, bounded in seconds and in memory (PyAV)."""
 
 from __future__ import annotations
 
 import ctypes
-import mmap
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import BinaryIO
@@ -22,7 +21,7 @@ from av.stream import Discard
 
 from transcriber.audio.riff import Stretch, find_plain_pcm
 from transcriber.audio.signatures import HEAD_BYTES, Likeness, likeness_of
-from transcriber.audio.waveform import RATE_HZ, Waveform
+from transcriber.audio.waveform import RATE_HZ, Pcm, Waveform
 from transcriber.errors import NotAudio, TooLarge
 
 ACCEPTED = "send WAV, MP3, FLAC, Ogg (Opus, Vorbis), M4A/AAC, WebM, AMR, or a video such as MP4 that has sound"
@@ -51,8 +50,9 @@ GROUP_SAMPLES = 65_536
 """Samples that are resampled at a time, because a call for each frame costs more than its work; at 64 channels of
 double precision 34 MB. The result is the same for any number (FFmpeg's resampler keeps its state)."""
 
-BLOCK_BYTES = 1024 * 1024
-"""Bytes copied at a time from a file that needs no decoder, and the memory a recording begins with."""
+BLOCK_SAMPLES = 10 * RATE_HZ
+"""Samples handed on at a time: enough that handing on costs nothing beside the work on them, few enough that whoever
+waits for a thread at work on a block waits some 15 ms."""
 
 PACKED_FLOATS = {"flt": "f4", "dbl": "f8"}
 """FFmpeg's names of sample formats -> numpy's."""
@@ -70,56 +70,99 @@ DAMAGE = (FFmpegError, IndexError)
 middle of a file."""
 
 
-def decode(file: BinaryIO, *, limit_s: float) -> Waveform:
-    """Turn a file into mono, 16 kHz, 16 bit.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """A file that is being decoded.
+
+    Attributes:
+        stated_s: How long the file says it is, in seconds; some guess, some lie. None where it says nothing.
+        blocks: Its samples, mono, 16 kHz, 16 bit, `BLOCK_SAMPLES` at a time, the last block what is left; to be read
+            once, while the file is open. Each block is an array of its own.
+    """
+
+    stated_s: float | None
+    blocks: Iterator[Pcm]
+
+
+@contextmanager
+def open_sound(file: BinaryIO, *, limit_s: float) -> Iterator[Sound]:
+    """Lend the sound of a file, which is decoded as it is asked for.
 
     The first sound track counts. Samples are those of `faster_whisper.audio.decode_audio`, but for damaged files: what
-    comes after a damaged frame is kept, and samples that are no numbers are silence. Takes about 2 bytes of memory for
-    each sample that comes out.
+    comes after a damaged frame is kept, and samples that are no numbers are silence.
 
     Args:
         file: Seekable, read from its beginning; stays open.
         limit_s: The longest recording that is taken, in seconds.
 
     Raises:
-        NotAudio: Nothing in the file can be decoded to sound; the message says what the file looks like.
-        TooLarge: The recording is longer than `limit_s`, or states that it is much longer. No more than `limit_s` is
-            decoded to find out.
+        NotAudio: Nothing in the file can be decoded to sound; the message says what the file looks like. Some files
+            tell only when their blocks have been read.
+        TooLarge: The recording states that it is much longer than `limit_s`; or, from its blocks, it is longer. No more
+            than `limit_s` is decoded to find out.
     """
     file.seek(0)
     head = file.read(HEAD_BYTES)
     if not head:
         raise NotAudio(f"there are no bytes to decode; {ACCEPTED}")
     likeness = likeness_of(head)
-    recording = _Recording(limit_s)
     stretch = find_plain_pcm(file)
     if stretch:
-        _copy(file, stretch, recording)
-    else:
-        _decode(file, recording, likeness=likeness)
-    return recording.waveform(likeness=likeness)
-
-
-def _copy(file: BinaryIO, stretch: Stretch, recording: _Recording) -> None:
-    recording.refuse(stretch.size_bytes / 2 / RATE_HZ)
-    file.seek(stretch.offset)
-    left = stretch.size_bytes
-    while left and (block := file.read(min(left, BLOCK_BYTES))):
-        recording.add(block)
-        left -= len(block)
-
-
-def _decode(file: BinaryIO, recording: _Recording, *, likeness: Likeness) -> None:
+        duration_s = stretch.size_bytes / 2 / RATE_HZ
+        _refuse(duration_s, limit_s)
+        yield Sound(stated_s=duration_s, blocks=_blocks(_copied(file, stretch), limit_s=limit_s, likeness=likeness))
+        return
     _bound_allocations()
     file.seek(0)
     try:
         with av.open(file, mode="r", metadata_errors="ignore", container_options=CONTAINER_OPTIONS) as container:
             track = _first_track(container, likeness=likeness)
-            if container.format.name in HONEST and track.duration and track.time_base:
-                recording.refuse(float(track.duration * track.time_base) / DOUBT)
-            _mix(_frames(container, track), recording)
+            stated_s = float(track.duration * track.time_base) if track.duration and track.time_base else None
+            if stated_s and container.format.name in HONEST:
+                _refuse(stated_s / DOUBT, limit_s)
+            pieces = _mixed(_frames(container, track))
+            yield Sound(stated_s=stated_s, blocks=_blocks(pieces, limit_s=limit_s, likeness=likeness))
     except FFmpegError as error:
         raise _nothing_in(likeness) from error
+
+
+def decode(file: BinaryIO, *, limit_s: float) -> Waveform:
+    """Decode a whole file at once: all the blocks of `open_sound`, which says what is taken and what is refused."""
+    with open_sound(file, limit_s=limit_s) as sound:
+        return Waveform(pcm=np.concatenate(list(sound.blocks)))
+
+
+def _blocks(pieces: Iterator[bytes | memoryview], *, limit_s: float, likeness: Likeness) -> Iterator[Pcm]:
+    """Gather pieces of any length to blocks of one length."""
+    size_bytes = 2 * BLOCK_SAMPLES
+    gathered = bytearray()
+    total_bytes = 0
+    for piece in pieces:
+        total_bytes += len(piece)
+        _refuse(total_bytes / 2 / RATE_HZ, limit_s)
+        gathered += piece
+        while len(gathered) >= size_bytes:
+            yield np.frombuffer(gathered[:size_bytes], np.int16)
+            del gathered[:size_bytes]
+    if not total_bytes:
+        raise _nothing_in(likeness)
+    if gathered:
+        yield np.frombuffer(gathered, np.int16)
+
+
+def _refuse(duration_s: float, limit_s: float) -> None:
+    if duration_s > limit_s:
+        raise TooLarge(
+            f"the audio is longer than {limit_s:,.10g} seconds, the most this container takes; cut it into parts"
+        )
+
+
+def _copied(file: BinaryIO, stretch: Stretch) -> Iterator[bytes]:
+    file.seek(stretch.offset)
+    left = stretch.size_bytes
+    while left and (piece := file.read(min(left, 2 * BLOCK_SAMPLES))):
+        yield piece
+        left -= len(piece)
 
 
 def _bound_allocations() -> None:
@@ -151,43 +194,6 @@ def _frames(container: InputContainer, track: AudioStream) -> Iterator[AudioFram
                 yield from packet.decode()
 
 
-class _Recording:
-    """Samples in the order they come, in memory that grows without being copied.
-
-    An anonymous mapping and not a bytearray: it grows by moving pages instead of bytes, pages that were never written
-    take no memory, and all of it goes back to the system at once, however the C allocator is set up.
-    """
-
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
-        self._memory = mmap.mmap(-1, BLOCK_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self._size_bytes = 0
-
-    @property
-    def is_empty(self) -> bool:
-        return self._size_bytes == 0
-
-    def refuse(self, duration_s: float) -> None:
-        if duration_s > self._limit_s:
-            raise TooLarge(
-                f"the audio is longer than {self._limit_s:,.10g} seconds, the most this container takes; cut it into "
-                "parts"
-            )
-
-    def add(self, block: bytes | memoryview) -> None:
-        end = self._size_bytes + len(block)
-        self.refuse(end / 2 / RATE_HZ)
-        if end > len(self._memory):
-            self._memory.resize(max(end, 2 * len(self._memory)))
-        self._memory[self._size_bytes : end] = block
-        self._size_bytes = end
-
-    def waveform(self, *, likeness: Likeness) -> Waveform:
-        if self.is_empty:
-            raise _nothing_in(likeness)
-        return Waveform(pcm=np.frombuffer(self._memory, dtype=np.int16, count=self._size_bytes // 2))
-
-
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """What the frames of a run have in common."""
@@ -209,30 +215,33 @@ def _kind_of(frame: AudioFrame) -> _Kind:
     return _Kind(frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
 
 
-def _mix(frames: Iterator[AudioFrame], recording: _Recording) -> None:
-    """Turn frames of any kind into mono, 16 kHz, 16 bit.
+def _mixed(frames: Iterator[AudioFrame]) -> Iterator[memoryview]:
+    """Turn frames of any kind into mono, 16 kHz, 16 bit; a piece is good until the next is asked for.
 
     Each run of frames of one kind gets a resampler and a queue of its own: FFmpeg's resampler keeps the setup of the
     first frame, and its queue reads beyond the end of a frame with fewer channels. A run that cannot be mixed is left
     out as long as there is another that can.
     """
     first: NotAudio | None = None
+    is_empty = True
     for kind, run in groupby(frames, key=_kind_of):
         try:
             kind.refuse()
-            _mix_run(run, kind, recording)
+            for piece in _mixed_run(run, kind):
+                is_empty = False
+                yield piece
         except NotAudio as error:
             first = first or error
-    if first and recording.is_empty:
+    if first and is_empty:
         raise first
 
 
-def _mix_run(run: Iterator[AudioFrame], kind: _Kind, recording: _Recording) -> None:
+def _mixed_run(run: Iterator[AudioFrame], kind: _Kind) -> Iterator[memoryview]:
     resampler = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
     try:
         for group in chain(_groups(run), [None]):
             for mono in resampler.resample(group):
-                recording.add(memoryview(mono.planes[0])[: 2 * mono.samples])
+                yield memoryview(mono.planes[0])[: 2 * mono.samples]
     except FFmpegError as error:
         raise NotAudio(
             f"the sound has {kind.channels} channels in an order that cannot be mixed down to one; send mono or stereo"

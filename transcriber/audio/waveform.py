@@ -1,4 +1,4 @@
-"""The only audio that travels between rooms: mono, 16 kHz, 16 bit."""
+"""The only audio that travels between rooms: mono, 16 kHz, 16 bit; a whole recording, or block by block."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Waveform:
-    """A recording, kept at 2 bytes a sample so that an hour takes 115 MB, not 230.
+    """A whole recording, kept at 2 bytes a sample so that an hour takes 115 MB, not 230.
 
-    Floats are made of the stretch that is being worked on and nowhere else.
+    Requests never hold one: they listen block by block. It is for measurements and tests, which compare.
     """
 
     pcm: Pcm
@@ -40,4 +40,9 @@ class Waveform:
 
     def samples(self, start: int = 0, stop: int | None = None) -> Samples:
         """Return samples [start, stop) as floats in [-1, 1), in an array of their own."""
-        return self.pcm[start:stop].astype(np.float32) / np.float32(32768.0)
+        return floats_of(self.pcm[start:stop])
+
+
+def floats_of(pcm: Pcm) -> Samples:
+    """Return samples as floats in [-1, 1), in an array of their own."""
+    return pcm.astype(np.float32) / np.float32(32768.0)

@@ -106,10 +106,16 @@ class Ticket:
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
+        self._weight_s = 0.0
         self.waiting_s = 0.0
+
+    def weigh(self, seconds: float) -> None:
+        """Say how much audio the request brings in all, settled or not; may be said again as more is known."""
+        self.count(seconds - self._weight_s)
 
     def count(self, seconds: float) -> None:
         """Add audio that now waits."""
+        self._weight_s += seconds
         self.waiting_s += seconds
         self._admission._count(seconds)  # noqa: SLF001 - the two are one thing in two classes
 

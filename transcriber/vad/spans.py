@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
 
 from transcriber.audio.waveform import RATE_HZ
+from transcriber.vad.tail import Tail
 
 Probabilities = npt.NDArray[np.float32]
 """Shape (frames,), in [0, 1]: how surely each frame holds speech."""
@@ -40,6 +42,22 @@ class Span:
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A span, or as much of one as fits a window.
+
+    Attributes:
+        span: With the silence that is kept at its ends.
+        voiced: From the first to the last frame in it that is surely speech; the span itself where none is.
+    """
+
+    span: Span
+    voiced: Span
+
+    def __len__(self) -> int:
+        return len(self.span)
 
 
 def spans_of(
@@ -76,38 +94,153 @@ def spans_of(
 
     Source: `get_speech_timestamps` of faster-whisper 1.2.1 without a longest or a shortest speech, equal to the sample.
     """
-    if leave > enter:
-        raise ValueError(f"speech cannot end above the probability at which it begins: {leave} > {enter}")
-    # Compared as arrays, in single precision as upstream does: a Python float would differ just at the threshold.
-    voiced = (probabilities >= enter).tolist()
-    quiet = (probabilities < leave).tolist()
-    speech = _spoken(voiced, quiet, hop_samples, min_pause_samples, length_samples)
-    return tuple(_padded(list(speech), pad_samples, length_samples))
+    finder = SpanFinder(
+        enter=enter,
+        leave=leave,
+        hop_samples=hop_samples,
+        min_pause_samples=min_pause_samples,
+        pad_samples=pad_samples,
+    )
+    return tuple(part.span for part in finder.finish(probabilities, length_samples=length_samples))
 
 
-def _spoken(
-    voiced: list[bool], quiet: list[bool], hop_samples: int, min_pause_samples: int, length_samples: int
-) -> Iterator[Span]:
-    start: int | None = None
-    pause: int | None = None
-    for frame, is_voiced in enumerate(voiced):
-        position = frame * hop_samples
-        if is_voiced:
-            start = position if start is None else start
-            pause = None
-        elif start is not None and quiet[frame]:
-            pause = position if pause is None else pause
-            if position - pause >= min_pause_samples:
-                yield Span(start, pause)
-                start = pause = None
-    if start is not None and start < length_samples:
-        yield Span(start, length_samples)
+class SpanFinder:
+    """Finds the spans of a recording while its frames come, each as soon as nothing that comes can change it.
+
+    That is when two pads of silence have followed it or speech has begun again; and what has grown longer than a window
+    is cut there and then, so that not even an hour without a pause keeps anybody waiting. However the frames are dealt
+    out, the result is the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit_samples: int = sys.maxsize,
+        enter: float = ENTER,
+        leave: float = LEAVE,
+        hop_samples: int = HOP_SAMPLES,
+        min_pause_samples: int = MIN_PAUSE_SAMPLES,
+        pad_samples: int = PAD_SAMPLES,
+    ) -> None:
+        """Begin with nothing heard; `parts_of` tells what the limit is, `spans_of` the rest."""
+        if leave > enter:
+            raise ValueError(f"speech cannot end above the probability at which it begins: {leave} > {enter}")
+        self._limit = limit_samples
+        self._enter = enter
+        self._leave = leave
+        self._hop = hop_samples
+        self._min_pause = min_pause_samples
+        self._pad = pad_samples
+        self._frames = Tail(np.empty(0, np.float32))
+        self._position = 0
+        self._start: int | None = None  # of the part that is open, padding included
+        self._pause: int | None = None  # where quiet began, after which speech may still go on
+        self._stop: int | None = None  # where speech ended, while it is open how much padding follows
+
+    @property
+    def earliest(self) -> int:
+        """The first sample that a part still to come may hold."""
+        return max(0, self._position - self._pad) if self._start is None else self._start
+
+    def add(self, probabilities: Probabilities) -> list[Part]:
+        """Return the parts that the recording's next frames settle."""
+        return self._settled(probabilities, sys.maxsize)
+
+    def finish(self, probabilities: Probabilities, *, length_samples: int) -> list[Part]:
+        """Return the parts that the recording's last frames and its end settle."""
+        parts = self._settled(probabilities, length_samples)
+        if self._start is not None:
+            stop = length_samples if self._stop is None else min(length_samples, self._stop + self._pad)
+            parts += self._closed(stop)
+        return parts
+
+    def _settled(self, probabilities: Probabilities, length_samples: int) -> list[Part]:
+        self._frames.extend(probabilities)
+        # Compared as arrays, in single precision as upstream does: a Python float would differ just at the threshold.
+        voiced = (probabilities >= self._enter).tolist()
+        quiet = (probabilities < self._leave).tolist()
+        parts: list[Part] = []
+        for is_voiced, is_quiet in zip(voiced, quiet, strict=True):
+            if is_voiced:
+                # The last frame may begin where the recording ends: speech can go on into it, but not begin there.
+                if self._is_speaking or self._position < length_samples:
+                    parts += self._hear_voice()
+            elif self._is_speaking:
+                self._hear_pause(is_quiet=is_quiet)
+            elif self._stop is not None and self._position + self._hop - self._stop >= 2 * self._pad:
+                parts += self._closed(self._stop + self._pad)
+            self._position += self._hop
+        self._frames.forget(self.earliest // self._hop)
+        return parts
+
+    @property
+    def _is_speaking(self) -> bool:
+        return self._start is not None and self._stop is None
+
+    def _hear_voice(self) -> list[Part]:
+        parts: list[Part] = []
+        if self._stop is not None:
+            shared = min(self._pad, (self._position - self._stop) // 2)
+            parts = self._closed(self._stop + shared)
+            self._start = self._position - shared
+        elif self._start is None:
+            self._start = max(0, self._position - self._pad)
+        self._pause = None
+        return parts + self._cut(self._position)
+
+    def _hear_pause(self, *, is_quiet: bool) -> None:
+        if is_quiet:
+            self._pause = self._position if self._pause is None else self._pause
+            if self._position - self._pause >= self._min_pause:
+                self._stop = self._pause
+
+    def _cut(self, reached: int) -> list[Part]:
+        """Take windows off the open part as long as it surely is longer than one."""
+        parts = []
+        while self._start is not None and reached - self._start > self._limit:
+            cut = quietest(self._frames, self._start, limit_samples=self._limit, hop_samples=self._hop)
+            parts.append(self._part(self._start, cut))
+            self._start = cut
+        return parts
+
+    def _closed(self, stop: int) -> list[Part]:
+        parts = self._cut(stop)
+        if self._start is not None:
+            parts.append(self._part(self._start, stop))
+        self._start = self._pause = self._stop = None
+        return parts
+
+    def _part(self, start: int, stop: int) -> Part:
+        return part_of(self._frames, Span(start, stop), enter=self._enter, hop_samples=self._hop)
 
 
-def _padded(speech: list[Span], pad_samples: int, length_samples: int) -> Iterator[Span]:
-    before = pad_samples
-    for span, following in zip_longest(speech, speech[1:]):
-        silence = following.start - span.stop if following else 2 * pad_samples
-        after = min(pad_samples, silence // 2)
-        yield Span(max(0, span.start - before), min(length_samples, span.stop + after))
-        before = after
+def parts_of(span: Span, probabilities: Probabilities, *, limit_samples: int, hop_samples: int) -> Iterator[Part]:
+    """Cut a span that is longer than a window in the middle of the quietest frame of each window's last third."""
+    frames = Tail(probabilities)
+    while len(span) > limit_samples:
+        cut = quietest(frames, span.start, limit_samples=limit_samples, hop_samples=hop_samples)
+        yield part_of(frames, Span(span.start, cut), enter=ENTER, hop_samples=hop_samples)
+        span = Span(cut, span.stop)
+    yield part_of(frames, span, enter=ENTER, hop_samples=hop_samples)
+
+
+def quietest(frames: Tail[np.float32], start: int, *, limit_samples: int, hop_samples: int) -> int:
+    """Return the middle of the quietest frame in the last third of the window that begins at `start`, in samples."""
+    middle = hop_samples // 2
+    latest = start + limit_samples
+    first = math.ceil((latest - limit_samples // 3 - middle) / hop_samples)
+    # From the last to the first, so that where all is equally loud the window becomes as full as can be.
+    backwards = frames.between(first, (latest - middle) // hop_samples + 1)[::-1]
+    if not backwards.size:
+        return latest
+    return (first + backwards.size - 1 - int(backwards.argmin())) * hop_samples + middle
+
+
+def part_of(frames: Tail[np.float32], span: Span, *, enter: float, hop_samples: int) -> Part:
+    """Find out where in a span somebody surely speaks."""
+    first, stop = -(-span.start // hop_samples), -(-span.stop // hop_samples)
+    voiced = np.flatnonzero(frames.between(first, stop) >= enter)
+    if not voiced.size:
+        return Part(span=span, voiced=span)
+    begin, end = first + int(voiced[0]), first + int(voiced[-1]) + 1
+    return Part(span=span, voiced=Span(begin * hop_samples, end * hop_samples))

@@ -1,4 +1,4 @@
-"""Waveform -> speech probabilities, by the Silero model that faster-whisper carries."""
+"""Samples -> speech probabilities, by the Silero model that faster-whisper carries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from faster_whisper.vad import get_vad_model
 from numpy.lib.stride_tricks import sliding_window_view
 
-from transcriber.audio.waveform import Samples, Waveform
+from transcriber.audio.waveform import Pcm, Samples, Waveform, floats_of
 from transcriber.vad.spans import HOP_SAMPLES, Probabilities
 
 CONTEXT_SAMPLES = 64
@@ -19,8 +19,8 @@ STATE_SHAPE = (1, 1, 128)
 """Shape (layers, batch, units) of the two halves of the model's LSTM state."""
 
 BLOCK_FRAMES = 320
-"""About ten seconds at a time: 0.7 MB of input however long the recording. Measured on 10 minutes (one core, 0.94 s):
-blocks of 1 to 60 s take the same time within 5 %, the whole recording at once takes 10 % more."""
+"""About ten seconds at a time when a whole recording is there: 0.7 MB of input. Measured on 10 minutes (one core,
+0.94 s): blocks of 1 to 60 s take the same time within 5 %, the whole recording at once takes 10 % more."""
 
 
 class Session(Protocol):
@@ -44,32 +44,58 @@ class SpeechDetector:
         session: Session = get_vad_model().session
         return session
 
-    def probabilities_of(self, waveform: Waveform) -> Probabilities:
-        """Tell how surely each frame holds speech.
+    def listen(self) -> Hearing:
+        """Begin to listen to a recording."""
+        return Hearing(self._session)
 
-        The waveform is read in blocks that hand on the network's state and the end of the last frame.
+    def probabilities_of(self, waveform: Waveform) -> Probabilities:
+        """Tell how surely each frame of a whole recording holds speech.
 
         Returns:
             One probability per `HOP_SAMPLES`, the last frame filled up with silence: len(waveform) // hop + 1 of them,
             so that a recording of whole frames ends with one frame of nothing but silence.
-
-        Source: `get_speech_timestamps` and `SileroVADModel` of faster-whisper 1.2.1, equal to the bit.
         """
-        frames = len(waveform) // HOP_SAMPLES + 1
-        probabilities = np.empty(frames, np.float32)
-        context = np.zeros(CONTEXT_SAMPLES, np.float32)
-        h = c = np.zeros(STATE_SHAPE, np.float32)
-        for first in range(0, frames, BLOCK_FRAMES):
-            stop = min(first + BLOCK_FRAMES, frames)
-            block = np.zeros(CONTEXT_SAMPLES + (stop - first) * HOP_SAMPLES, np.float32)
-            heard = waveform.samples(first * HOP_SAMPLES, stop * HOP_SAMPLES)
-            block[:CONTEXT_SAMPLES] = context
-            block[CONTEXT_SAMPLES : CONTEXT_SAMPLES + len(heard)] = heard
-            if stop == frames:
-                # SileroVADModel clears the context of the frame after the last one, but in a view of the audio. Kept
-                # for equality; it changes at most one probability, and only when the last frame is almost full.
-                block[-CONTEXT_SAMPLES:] = 0.0
-            context = block[-CONTEXT_SAMPLES:]
-            rows = np.ascontiguousarray(sliding_window_view(block, CONTEXT_SAMPLES + HOP_SAMPLES)[::HOP_SAMPLES])
-            probabilities[first:stop], h, c = self._session.run(None, {"input": rows, "h": h, "c": c})
+        hearing = self.listen()
+        step = BLOCK_FRAMES * HOP_SAMPLES
+        heard = [hearing.add(waveform.pcm[first : first + step]) for first in range(0, len(waveform), step)]
+        return np.concatenate([*heard, hearing.finish()])
+
+
+class Hearing:
+    """What the network remembers of one recording from block to block: its state, and the end of the last frame.
+
+    Source: `get_speech_timestamps` and `SileroVADModel` of faster-whisper 1.2.1, equal to the bit for blocks of any
+    length.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._h = self._c = np.zeros(STATE_SHAPE, np.float32)
+        self._context = np.zeros(CONTEXT_SAMPLES, np.float32)
+        self._rest = np.empty(0, np.int16)
+
+    def add(self, pcm: Pcm) -> Probabilities:
+        """Return the probabilities of the frames that the recording's next samples complete."""
+        pcm = np.concatenate((self._rest, pcm))
+        whole = len(pcm) - len(pcm) % HOP_SAMPLES
+        self._rest = pcm[whole:]
+        return self._run(floats_of(pcm[:whole]))
+
+    def finish(self) -> Probabilities:
+        """Return the probability of the last frame, which the recording's end does not complete."""
+        frame = np.zeros(HOP_SAMPLES, np.float32)
+        frame[: len(self._rest)] = floats_of(self._rest)
+        # SileroVADModel clears the context of the frame after the last one, but in a view of the audio. Kept for
+        # equality; it changes the probability only when the last frame is almost full.
+        frame[-CONTEXT_SAMPLES:] = 0.0
+        return self._run(frame)
+
+    def _run(self, samples: Samples) -> Probabilities:
+        """Listen to whole frames, each with the end of the one before it."""
+        if not len(samples):
+            return np.empty(0, np.float32)
+        heard = np.concatenate((self._context, samples))
+        self._context = heard[-CONTEXT_SAMPLES:]
+        rows = np.ascontiguousarray(sliding_window_view(heard, CONTEXT_SAMPLES + HOP_SAMPLES)[::HOP_SAMPLES])
+        probabilities, self._h, self._c = self._session.run(None, {"input": rows, "h": self._h, "c": self._c})
         return probabilities

@@ -1,4 +1,4 @@
-"""Spans of speech -> passages that an engine reads window by window, and the way back to the recording's clock.
+"""Parts of speech -> passages that an engine reads window by window, and the way back to the recording's clock.
 
 A passage that ends where a sentence does is read better, so cuts look for wide pauses; but every window costs the
 engine the same however full it is, so they must not make many more of them.
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
 import numpy as np
 
 from transcriber.audio.waveform import RATE_HZ, Samples, Waveform
-from transcriber.vad.spans import ENTER, HOP_SAMPLES, Probabilities, Span
+from transcriber.vad.spans import HOP_SAMPLES, Part, Probabilities, Span, parts_of
 
 WIDE_PAUSE_SAMPLES = RATE_HZ
 """A pause of a second is as good as any longer one: whoever spoke has finished."""
@@ -23,11 +23,16 @@ WIDE_PAUSE_SAMPLES = RATE_HZ
 WINDOW_COST_SAMPLES = 4 * RATE_HZ
 """How much wider the pauses must become, in sum, to be worth one window more.
 
-Chosen on simulated speech (`conversation` in tests/vad/voices.py, three manners of resting, windows of 30 s), against
-filling each window as far as it goes: cuts between sentences rise from 47-57 % to 76-88 % of all cuts, windows by
-nothing in 1 minute, 0.1-0.2 % in 5 minutes, 0.8-1.2 % in an hour. At 3 s it is 81-91 % for 2.2-2.4 % in an hour. To
-take the widest pause in the last third of each window would be 87-92 % for 6-12 %.
+Chosen on simulated speech (`conversation` in tests/vad/voices.py, three manners of resting, windows of 30 s) of which
+all is known, against filling each window as far as it goes: cuts between sentences rise from 47-57 % to 76-88 % of all
+cuts, windows by nothing in 1 minute, 0.1-0.2 % in 5 minutes, 0.8-1.2 % in an hour. At 3 s it is 81-91 % for 2.2-2.4 %
+in an hour. To take the widest pause in the last third of each window would be 87-92 % for 6-12 %.
 """
+
+HORIZON_WINDOWS = 4
+"""How much speech may wait until the first cut is settled, in windows. On the same speech, against knowing all of it,
+this costs half a percent more windows in an hour and one to four of a hundred cuts between sentences; nothing in 1
+minute (docs/decisions/0005-windows-stream-out-of-decoding.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +60,7 @@ class Passage:
         return self._ends[-1]
 
     def samples(self, waveform: Waveform, start: int, stop: int) -> Samples:
-        """Cut [start, stop) of the passage out of its recording, as floats in an array of their own."""
+        """Cut [start, stop) of the passage out of a whole recording, as floats in an array of their own."""
         if not 0 <= start < stop <= len(self):
             raise ValueError(f"[{start}, {stop}) is no stretch of a passage of {len(self)} samples")
         return np.concatenate([waveform.samples(span.start, span.stop) for span in self._stretch(start, stop)])
@@ -94,16 +99,6 @@ class Passage:
         return (self.spans[index].stop - self._ends[index]) / RATE_HZ
 
 
-def whole(length_samples: int) -> Passage:
-    """Make one passage of a whole recording, which must not be empty."""
-    return Passage(spans=(Span(0, length_samples),))
-
-
-def joined(spans: Sequence[Span]) -> Passage:
-    """Make one passage of all speech, at least one span, to be read window after window."""
-    return Passage(spans=tuple(spans))
-
-
 def passages_of(
     spans: Sequence[Span],
     probabilities: Probabilities,
@@ -111,11 +106,9 @@ def passages_of(
     limit_samples: int,
     hop_samples: int = HOP_SAMPLES,
 ) -> tuple[Passage, ...]:
-    """Pack speech into passages of one window each, to be read side by side.
+    """Pack the speech of a whole recording, as `Packer` does while it comes.
 
-    Every sample of every span comes to be in exactly one passage, in order. Cuts fall between spans, where the pauses
-    are widest, in the last third of a window, or earlier where the next span would not fit. Only a span that is
-    longer than a window is cut itself, where the last third of that window is least like speech.
+    Every sample of every span comes to be in exactly one passage, in order.
 
     Args:
         spans: Of the whole recording, ascending.
@@ -126,61 +119,111 @@ def passages_of(
     Returns:
         In order, none longer than the limit; empty when there are no spans.
     """
-    fitting = [part for span in spans for part in _cut(span, probabilities, limit_samples, hop_samples)]
-    pauses = _pauses(fitting, probabilities, hop_samples)
-    return tuple(Passage(spans=tuple(fitting[first:stop])) for first, stop in _packed(fitting, pauses, limit_samples))
+    packer = Packer(limit_samples=limit_samples)
+    packed: list[tuple[Part, ...]] = []
+    for span in spans:
+        packed += packer.add(parts_of(span, probabilities, limit_samples=limit_samples, hop_samples=hop_samples))
+    return tuple(Passage(spans=tuple(part.span for part in parts)) for parts in packed + packer.finish())
 
 
-def _cut(span: Span, probabilities: Probabilities, limit_samples: int, hop_samples: int) -> Iterator[Span]:
-    """Cut a span that is longer than a window in the middle of the quietest frame of each window's last third."""
-    middle = hop_samples // 2
-    while len(span) > limit_samples:
-        latest = span.start + limit_samples
-        first = math.ceil((latest - limit_samples // 3 - middle) / hop_samples)
-        last = (latest - middle) // hop_samples
-        # From the last to the first, so that where all is equally loud the window becomes as full as can be.
-        backwards = probabilities[first : last + 1][::-1]
-        cut = (
-            (first + backwards.size - 1 - int(backwards.argmin())) * hop_samples + middle if backwards.size else latest
-        )
-        yield Span(span.start, cut)
-        span = Span(cut, span.stop)
-    yield span
+class Packer:
+    """Joins parts to passages of one window each, to be read side by side, while the parts come.
 
-
-def _pauses(spans: Sequence[Span], probabilities: Probabilities, hop_samples: int) -> list[int]:
-    """Measure how long nobody speaks between each span and the next: their padding hides it."""
-    voiced = np.concatenate(([-np.inf], np.flatnonzero(probabilities >= ENTER) * hop_samples, [np.inf]))
-    before = voiced[np.searchsorted(voiced, [span.stop for span in spans[:-1]]) - 1] + hop_samples
-    after = voiced[np.searchsorted(voiced, [span.start for span in spans[1:]])]
-    return [int(pause) for pause in (after - before).clip(0, WIDE_PAUSE_SAMPLES)]
-
-
-def _packed(spans: Sequence[Span], pauses: Sequence[int], limit_samples: int) -> list[tuple[int, int]]:
-    """Choose the cuts that cost least: every window its price, less the width of the pause that it ends in.
-
-    The best way to reach each cut is found from the best ways to reach the cuts before it.
-
-    Returns:
-        Half-open ranges of spans, in order.
+    Cuts fall between parts, where the pauses are widest, in the last third of a window, or earlier where the next part
+    would not fit. Of all such cuts those are chosen that cost least: every window its price, less the width of the
+    pause that it ends in. The best way to reach each cut is found from the best ways to reach the cuts before it. A
+    passage is settled when all ways that may still turn out best begin with it; or, at the latest, when `horizon`
+    windows of speech wait: then it begins the way that is best so far.
     """
-    ends = [0, *accumulate(map(len, spans))]
-    count = len(spans)
-    costs = [0.0] + [math.inf] * count
-    starts = [0] * (count + 1)
-    for first in range(count):
-        for stop in range(first + 1, count + 1):
-            length = ends[stop] - ends[first]
-            if length > limit_samples:
-                break
-            is_last = stop == count
-            if is_last or 3 * length >= 2 * limit_samples or ends[stop + 1] - ends[first] > limit_samples:
-                cost = costs[first] + WINDOW_COST_SAMPLES - (0 if is_last else pauses[stop - 1])
-                if cost < costs[stop]:
-                    costs[stop], starts[stop] = cost, first
-    ranges = []
-    stop = count
-    while stop:
-        ranges.append((starts[stop], stop))
-        stop = starts[stop]
-    return ranges[::-1]
+
+    def __init__(self, *, limit_samples: int, horizon_windows: float = HORIZON_WINDOWS) -> None:
+        """Begin with nothing to pack.
+
+        Args:
+            limit_samples: The longest window that the engine takes; no part may be longer.
+            horizon_windows: More than one.
+        """
+        self._limit = limit_samples
+        self._horizon = horizon_windows * limit_samples
+        self._begin(())
+
+    def add(self, parts: Iterable[Part]) -> list[tuple[Part, ...]]:
+        """Return the passages that the recording's next parts settle."""
+        settled = []
+        for part in parts:
+            self._append(part)
+            while cut := self._first_cut():
+                settled.append(tuple(self._parts[:cut]))
+                self._begin(self._parts[cut:])
+        return settled
+
+    def finish(self) -> list[tuple[Part, ...]]:
+        """Return the passages of what is left."""
+        ranges = []
+        stop = len(self._parts)
+        if stop:
+            self._reach(stop, is_last=True)
+        while stop:
+            ranges.append((self._ways[stop].first, stop))
+            stop = self._ways[stop].first
+        return [tuple(self._parts[first:stop]) for first, stop in reversed(ranges)]
+
+    def _begin(self, parts: Sequence[Part]) -> None:
+        self._parts: list[Part] = []
+        self._ends = [0]
+        self._ways = [_Way(cost=0, first=0, first_cut=0)]
+        for part in parts:
+            self._append(part)
+
+    def _append(self, part: Part) -> None:
+        self._parts.append(part)
+        self._ends.append(self._ends[-1] + len(part))
+        if len(self._parts) > 1:
+            self._reach(len(self._parts) - 1, is_last=False)
+
+    def _reach(self, stop: int, *, is_last: bool) -> None:
+        """Find the best way to a cut before the part of number `stop`, or to the end of all."""
+        worth = 0 if is_last else _pause(self._parts[stop - 1], self._parts[stop])
+        best = _Way(cost=math.inf, first=0, first_cut=0)
+        for first in range(bisect_left(self._ends, self._ends[stop] - self._limit), stop):
+            is_full = 3 * (self._ends[stop] - self._ends[first]) >= 2 * self._limit
+            if is_last or is_full or self._ends[stop + 1] - self._ends[first] > self._limit:
+                way = self._ways[first]
+                cost = way.cost + WINDOW_COST_SAMPLES - worth
+                if cost < best.cost:
+                    best = _Way(cost=cost, first=first, first_cut=way.first_cut or stop)
+        self._ways.append(best)
+
+    def _first_cut(self) -> int:
+        """Return how many parts the first passage has; 0 while it is not settled."""
+        length = self._ends[-1]
+        open_ways = range(bisect_left(self._ends, length - self._limit), len(self._parts))
+        first_cuts = {self._ways[cut].first_cut for cut in open_ways if self._ways[cut].cost < math.inf}
+        if len(first_cuts) == 1:
+            return first_cuts.pop()
+        if length <= self._horizon:
+            return 0
+        # Ways end at different places: what lies behind them is priced as if all windows were full.
+        price = WINDOW_COST_SAMPLES / self._limit
+        best = min(open_ways, key=lambda cut: self._ways[cut].cost + (length - self._ends[cut]) * price)
+        return self._ways[best].first_cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """The best way to reach a cut.
+
+    Attributes:
+        cost: In samples; infinite where no way leads.
+        first: The cut before it.
+        first_cut: The first cut of all; 0 where there is none.
+    """
+
+    cost: float
+    first: int
+    first_cut: int
+
+
+def _pause(part: Part, following: Part) -> int:
+    """Measure how long nobody speaks between two parts: their padding hides it."""
+    return min(max(0, following.voiced.start - part.voiced.stop), WIDE_PAUSE_SAMPLES)
