@@ -1,33 +1,40 @@
-"""Measure the container against a plain call of faster-whisper, on this machine, in one run.
+"""Measure the container under load, beside the usual ways of serving Whisper, in one run on this machine.
 
-Four questions, with the demo model on the CPU: do twenty requests of 20 s that come at once finish sooner than one at
-a time through a lock around `WhisperModel.transcribe`; is a lone request slower than that plain call; how soon does
-/ping answer meanwhile; how much memory does a 300 MB upload take. The sides take turns, so that a machine whose speed
-drifts treats all alike; ratios are of medians.
+Starts this container and the baselines of scripts/baselines with one model, and lets them take turns under every load,
+so that a machine whose speed drifts treats all alike; while one is measured the others are frozen. The loads: 1, 5, 10
+and 20 callers with recordings of 15, 30 and 60 s; a fixed rate of arrivals; short requests beside a ten-minute
+recording; /ping with as many requests in flight as are let in; the memory that a large upload takes.
+
+    python scripts/benchmark.py                                 everything; into build/bench
+    python scripts/benchmark.py --quick --sides ours            a minute, to try it
+    python scripts/benchmark.py --url http://127.0.0.1:8080     a server that runs already, alone
+    python scripts/benchmark.py --write                         everything; into docs/benchmarks and docs/benchmarks.md
+    python scripts/benchmark.py --report RECORD.json            tables and plots anew, without measuring
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import io
 import json
-import multiprocessing
 import os
 import platform
-import statistics
+import re
+import shlex
+import shutil
+import signal
 import subprocess
 import sys
-import threading
-import time
+import tempfile
 import urllib.request
 import wave
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from multiprocessing.connection import Connection
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO
+from types import FrameType
 
 import numpy as np
 from tqdm import tqdm
@@ -35,284 +42,475 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from scripts.demo import free_port, wait_until_ready  # noqa: E402 - the line above makes it importable
+from fleet.load import plots  # noqa: E402 - the line above makes it importable
+from fleet.load.batches import batch_ms_of  # noqa: E402
+from fleet.load.driver import complaint_of  # noqa: E402
+from fleet.load.errors import CannotMeasure  # noqa: E402
+from fleet.load.http_line import HttpLine  # noqa: E402
+from fleet.load.plan import Arrivals, Recording  # noqa: E402
+from fleet.load.record import (  # noqa: E402
+    BATCHED,
+    LITSERVE,
+    OURS,
+    SERIAL,
+    Aims,
+    Material,
+    Record,
+    Roofline,
+    Upload,
+    from_json,
+    roofline_from_json,
+    to_json,
+)
+from fleet.load.report import report_of  # noqa: E402
+from fleet.load.sides import Side, free_port, output_of, started  # noqa: E402
+from fleet.load.turns import Loads, Turns  # noqa: E402
 from transcriber.audio.decode import decode  # noqa: E402
+from transcriber.audio.waveform import RATE_HZ, Waveform  # noqa: E402
 from transcriber.engines.weights import DEMO_FOLDER  # noqa: E402
+from transcriber.vad.spans import spans_of  # noqa: E402
+from transcriber.vad.speech import SpeechDetector  # noqa: E402
+from transcriber.vad.windows import passages_of  # noqa: E402
 
-CALLERS = 20
-CLIP_S = 20
-ROUNDS = 5
-LONE_ROUNDS = 15
-UPLOAD_MIB = 300
-RECORD = ROOT / "docs" / "benchmarks" / "container.json"
+SOURCE = ROOT / "tests" / "data" / "two-minutes.flac"
+BASELINES = ROOT / "scripts" / "baselines"
+PROGRAMS = {SERIAL: "serial_server.py", LITSERVE: "litserve_server.py", BATCHED: "batched_server.py"}
+ROOFLINE = "roofline"
+SIDES = (OURS, *PROGRAMS, ROOFLINE)
+GIVEN = "the server"
+"""How a server is called that was running already."""
+
 PAGE = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- container: begin -->", "<!-- container: end -->"
+RECORDS = ROOT / "docs" / "benchmarks"
+SCRATCH = ROOT / "build" / "bench"
+LOGS = SCRATCH / "logs"
+BEGIN, END = "<!-- load: begin -->", "<!-- load: end -->"
+
+CUTS = 8
+"""Different recordings of each length, sent in rotation."""
+
+SHORT_S = 5
+LONG_TIMES = 5
+"""The ten-minute recording is the two-minute one so many times over."""
+
+CROWD = 64
+"""Requests that the container lets in at once (MAX_REQUESTS_IN_FLIGHT)."""
+
+WINDOW_S = 30
+ROOFLINE_WITHIN_S = 1800.0
+LIBRARIES = ("ctranslate2", "faster-whisper", "litserve", "numpy", "onnxruntime", "av")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One question's answer, in seconds: medians, and what they were made of."""
+class Choice:
+    """What the command line asks for."""
 
-    ours_s: float
-    plain_s: float
-    tuned_s: float
-    ours: list[float]
-    plain: list[float]
-    tuned: list[float]
+    title: str
+    command: str
+    model: Path
+    url: str | None
+    sides: tuple[str, ...]
+    callers: tuple[int, ...]
+    recordings_s: tuple[int, ...]
+    seconds: float
+    rounds: int
+    rate_per_s: float | None
+    arrivals: Arrivals
+    upload_mib: int
+    aims: Aims
 
 
-def main() -> None:
-    """Measure, print, and write the record and the page."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure or read a record, print the report, write it with its plots."""
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = parse(argv)
+    try:
+        can_draw = check_plots(needed=arguments.write)
+        if arguments.report:
+            record = from_json(arguments.report.read_text("utf-8"))
+        else:
+            record = measure(choice_of(arguments, argv))
+        folder = (arguments.out or (RECORDS if arguments.write else SCRATCH)) / slug(record.title)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "record.json").write_text(to_json(record), "utf-8")
+        if can_draw:
+            plots.draw(record, folder)
+        report = report_of(record, pictures="" if can_draw else None)
+        print(report)
+        if arguments.write:
+            write_page()
+        else:
+            (folder / "report.md").write_text(report, "utf-8")
+        print(f"benchmark: the record is {folder / 'record.json'}", file=sys.stderr)
+    except (CannotMeasure, OSError) as error:
+        sys.exit(f"benchmark: {error}")
+    except KeyboardInterrupt:
+        sys.exit("benchmark: stopped; nothing was written")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=DEMO_FOLDER, help="folder of the model (default: models/demo)")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds of {CALLERS} callers (default: {ROUNDS})")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its record")
-    arguments = parser.parse_args()
-    clips = list(cut_clips())
-    with (
-        plain_calls(arguments.model, threads=0) as plain,
-        plain_calls(arguments.model, threads=1) as tuned,
-        server(arguments.model) as (url, pid),
-    ):
-        sides = {"ours": lambda many: ours(url, many), "plain": plain, "tuned": tuned}
-        together = compare(sides, [clips[i % len(clips)] for i in range(CALLERS)], arguments.rounds, "20 at once")
-        lone = compare(sides, clips[:1], LONE_ROUNDS, "one alone")
-        pings = pings_under_load(url, clips)
-        grown_mib, decoded_mib = upload_growth(url, pid)
-    record = {
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("ctranslate2", "faster-whisper", "numpy", "av")},
-        "command": "make bench",
-        "clip_s": CLIP_S,
-        "callers": CALLERS,
-        "together": asdict(together),
-        "lone": asdict(lone),
-        "pings": asdict(pings),
-        "upload": {"upload_mib": UPLOAD_MIB, "decoded_mib": decoded_mib, "grown_mib": grown_mib},
-    }
-    page = table(together, lone, pings, grown_mib=grown_mib, decoded_mib=decoded_mib)
-    print(page)
-    if arguments.write:
-        RECORD.parent.mkdir(parents=True, exist_ok=True)
-        RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-        written = PAGE.read_text("utf-8")
-        head, _, rest = written.partition(BEGIN)
-        PAGE.write_text(f"{head}{BEGIN}\n{page}{END}{rest.partition(END)[2]}", "utf-8")
+    add = parser.add_argument
+    add("--url", help="measure only the server at this address, which runs already")
+    add("--sides", type=names, default=SIDES, help=f"which are measured (default: {','.join(SIDES)})")
+    add("--model", type=Path, default=DEMO_FOLDER, help="folder of the model (default: models/demo)")
+    add("--callers", type=numbers, help="of the closed loop (default: 1,5,10,20)")
+    add("--recordings", type=numbers, help="their lengths, in seconds (default: 15,30,60)")
+    add("--seconds", type=positive, help="that each load runs on each server in each round (default: 6)")
+    add("--rounds", type=int, choices=range(1, 11), metavar="N", help="how often everything is measured (default: 2)")
+    add("--rate", type=positive, help="requests/s of the open loop (default: 0.6 of the best closed loop)")
+    add("--arrivals", choices=("poisson", "even"), default="poisson", help="of the open loop (default: poisson)")
+    add("--quick", action="store_true", help="a little of everything in about a minute; the figures mean nothing")
+    add(
+        "--want-times", type=positive, default=3.0, metavar="N", help="aim: times the requests/s of serial (default: 3)"
+    )
+    add("--want-share", type=positive, default=0.95, metavar="N", help="aim: part of the roofline (default: 0.95)")
+    add("--title", help="of the record, and its folder's name (default: the name of the model's folder)")
+    add("--out", type=Path, help="folder for the record's own folder (default: build/bench)")
+    add("--write", action="store_true", help="write into docs/benchmarks and renew docs/benchmarks.md")
+    add("--report", type=Path, metavar="RECORD.json", help="measure nothing; tables and plots of this record")
+    return parser.parse_args(argv)
 
 
-Side = Callable[[Sequence[bytes]], float]
-"""Transcribes all clips, as many callers at once as there are clips, and returns the seconds from first to last."""
-
-
-def compare(sides: dict[str, Side], clips: Sequence[bytes], rounds: int, title: str) -> Comparison:
-    """Let the sides take turns, after one round that is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in tqdm(range(rounds + 1), desc=title):
-        for name, side in sides.items():
-            took_s = side(clips)
-            if turn:
-                seconds[name].append(round(took_s, 4))
-    medians = {f"{name}_s": round(statistics.median(taken), 4) for name, taken in seconds.items()}
-    return Comparison(**medians, **seconds)
-
-
-def ours(url: str, clips: Sequence[bytes]) -> float:
-    """Send all clips to the server at once."""
-
-    def call(clip: bytes) -> None:
-        request = urllib.request.Request(f"{url}/invocations", data=clip, headers={"Content-Type": "audio/wav"})
-        with urllib.request.urlopen(request, timeout=600) as answer:
-            if not json.loads(answer.read())["text"]:
-                sys.exit("benchmark: the server heard nothing")
-
-    return timed(call, clips)
-
-
-def timed(call: Callable[[bytes], None], clips: Sequence[bytes]) -> float:
-    """Run one thread for each clip and return the seconds until the last is done."""
-    threads = [threading.Thread(target=call, args=(clip,)) for clip in clips]
-    started_s = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return time.perf_counter() - started_s
-
-
-@contextmanager
-def plain_calls(model: Path, *, threads: int) -> Iterator[Side]:
-    """Keep faster-whisper behind a lock in a process of its own."""
-    mine, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=serve_plain, args=(str(model), threads, theirs))
-    process.start()
-
-    def side(clips: Sequence[bytes]) -> float:
-        mine.send(list(clips))
-        took_s: float = mine.recv()
-        return took_s
-
-    try:
-        yield side
-    finally:
-        mine.send(None)
-        process.join(timeout=30)
-
-
-def serve_plain(model: str, threads: int, pipe: Connection) -> None:
-    """Answer each list of clips with the seconds it took, one clip at a time through a lock."""
-    from faster_whisper import WhisperModel  # noqa: PLC0415 - only this process needs it
-
-    whisper = WhisperModel(model, device="cpu", cpu_threads=threads)
-    lock = threading.Lock()
-
-    def call(clip: bytes) -> None:
-        with lock:
-            segments, _info = whisper.transcribe(io.BytesIO(clip), vad_filter=True, condition_on_previous_text=False)
-            if not list(segments):
-                sys.exit("benchmark: faster-whisper heard nothing")
-
-    while (clips := pipe.recv()) is not None:
-        pipe.send(timed(call, clips))
-
-
-@contextmanager
-def server(model: Path) -> Iterator[tuple[str, int]]:
-    """Run `serve` and yield its address and its worker's process id."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    log_file = ROOT / "build" / "benchmark.log"
-    log_file.parent.mkdir(exist_ok=True)
-    environment = {**os.environ, "PORT": str(port), "MODEL_ID": str(model.resolve())}
-    with log_file.open("wb") as log:
-        process = subprocess.Popen([sys.executable, str(ROOT / "serve")], env=environment, stdout=log, stderr=log)
-    try:
-        wait_until_ready(url, process, log_file)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text("ascii").split()
-        yield url, int(children[0])
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pings:
-    """How soon /ping answered, in milliseconds."""
-
-    count: int
-    median_ms: float
-    p99_ms: float
-    slowest_ms: float
-
-
-def pings_under_load(url: str, clips: Sequence[bytes]) -> Pings:
-    """Ask /ping every 10 ms for as long as five rounds of twenty callers take."""
-    crowd = [clips[i % len(clips)] for i in range(CALLERS)]
-    load = threading.Thread(target=lambda: [ours(url, crowd) for _ in range(ROUNDS)])
-    load.start()
-    took_ms: list[float] = []
-    while load.is_alive():
-        started_s = time.perf_counter()
-        with urllib.request.urlopen(f"{url}/ping", timeout=10):
-            took_ms.append((time.perf_counter() - started_s) * 1000)
-        time.sleep(0.01)
-    load.join()
-    return Pings(
-        count=len(took_ms),
-        median_ms=round(statistics.median(took_ms), 2),
-        p99_ms=round(statistics.quantiles(took_ms, n=100)[98], 2),
-        slowest_ms=round(max(took_ms), 2),
+def choice_of(arguments: argparse.Namespace, argv: Sequence[str]) -> Choice:
+    """Fill in what the command line leaves open."""
+    quick = arguments.quick
+    return Choice(
+        title=arguments.title or arguments.model.resolve().name,
+        command=shlex.join(["python", "scripts/benchmark.py", *argv]).replace(f"{ROOT}/", ""),
+        model=arguments.model.resolve(),
+        url=arguments.url,
+        sides=arguments.sides,
+        callers=arguments.callers or ((1, 5) if quick else (1, 5, 10, 20)),
+        recordings_s=arguments.recordings or ((15,) if quick else (15, 30, 60)),
+        seconds=arguments.seconds or (1.5 if quick else 6.0),
+        rounds=arguments.rounds or (1 if quick else 2),
+        rate_per_s=arguments.rate,
+        arrivals=arguments.arrivals,
+        upload_mib=30 if quick else 300,
+        aims=Aims(times_serial=arguments.want_times, share_of_roofline=arguments.want_share),
     )
 
 
-def upload_growth(url: str, pid: int) -> tuple[float, float]:
-    """Send a WAV of 300 MB in blocks; return how much the worker's peak memory grew, and its samples' size, in MiB."""
-    frames = UPLOAD_MIB * 1024 * 1024 // 2
-    header = io.BytesIO()
-    with wave.open(header, "wb") as sound:
-        sound.setparams((1, 2, 16000, 0, "NONE", ""))
+def measure(choice: Choice) -> Record:
+    """Start the servers, run everything in turns, stop them."""
+    cutter = Cutter()
+    material = {length_s: cutter.cuts(length_s) for length_s in sorted({SHORT_S, *choice.recordings_s})}
+    with ExitStack() as stack:
+        sides = [stack.enter_context(side) for side in starting(choice)]
+        words = {side.name: warm_up(side, material) for side in sides}
+        for side in sides:
+            side.freeze()
+        progress = stack.enter_context(tqdm(unit="load"))
+        turns, rooflines = run_rounds(choice, sides, material, long=cutter.long(), progress=progress)
+        ours = next((side for side in sides if side.name == OURS), None)
+        upload = upload_growth(ours, choice.upload_mib) if ours else None
+    return Record(
+        title=choice.title,
+        date=dt.datetime.now(dt.UTC).isoformat(timespec="minutes"),
+        command=choice.command,
+        machine=machine(),
+        model=choice.model.name,
+        versions=dict(versions()),
+        seconds=choice.seconds,
+        rounds=choice.rounds,
+        aims=choice.aims,
+        sides=tuple(side.name for side in sides),
+        words=words,
+        idle_cpu=turns.idle_cpu(),
+        recordings=tuple(
+            Material(recording_s=length_s, cuts=len(cuts), windows=sum(one.windows for one in cuts))
+            for length_s, cuts in material.items()
+        ),
+        measured=tuple(turns.measured()),
+        rooflines=tuple(rooflines),
+        batch_ms=batch_ms_of(turns.mix_log),
+        upload=upload,
+    )
+
+
+def run_rounds(
+    choice: Choice,
+    sides: Sequence[Side],
+    material: Mapping[int, tuple[Recording, ...]],
+    *,
+    long: Recording,
+    progress: tqdm[None],
+) -> tuple[Turns, list[Roofline]]:
+    """Run every load in every round."""
+
+    def tell(what: str) -> None:
+        progress.update(bool(progress.desc))  # what was told before is done
+        progress.set_description(what)
+
+    turns = Turns(
+        loads=Loads(
+            callers=choice.callers,
+            recordings={length_s: material[length_s] for length_s in choice.recordings_s},
+            short=material[SHORT_S],
+            long=long,
+            seconds=choice.seconds,
+            rate_per_s=choice.rate_per_s,
+            arrivals=choice.arrivals,
+            crowd=CROWD,
+        ),
+        sides=sides,
+        # The baselines are spared: with four threads they would answer no ping for a minute, and prove nothing new.
+        crowded=frozenset({OURS, GIVEN}),
+        tell=tell,
+    )
+    with_roofline = ROOFLINE in choice.sides and not choice.url
+    progress.total = choice.rounds * (turns.count + len(choice.recordings_s) * with_roofline)
+    rooflines = []
+    for number in range(choice.rounds):
+        for length_s in choice.recordings_s:
+            if with_roofline:
+                tell(f"roofline, {length_s} s")
+                rooflines.append(roofline(choice, length_s, material[length_s]))
+            turns.closed(length_s)
+        turns.open(seed=number)
+        turns.mix()
+        turns.crowd()
+    progress.update()
+    return turns, rooflines
+
+
+def starting(choice: Choice) -> Iterator[AbstractContextManager[Side]]:
+    """Yield the servers, each as a context that starts and stops it."""
+    if choice.url:
+        yield nullcontext(Side(name=GIVEN, url=choice.url))
+        return
+    for name in choice.sides:
+        port = free_port()
+        environment: dict[str, str] = {}
+        if name == OURS:
+            command = [sys.executable, str(ROOT / "serve")]
+            environment = {"PORT": str(port), "MODEL_ID": str(choice.model)}
+        elif name in PROGRAMS:
+            program = str(BASELINES / PROGRAMS[name])
+            command = [sys.executable, program, "--model", str(choice.model), "--port", str(port)]
+        else:
+            continue
+        yield started(name, command, port=port, logs=LOGS, environment=environment)
+
+
+def warm_up(side: Side, material: Mapping[int, tuple[Recording, ...]]) -> int:
+    """Send one recording of each length and return how many words were heard: a server that hears nothing is fast.
+
+    Raises:
+        CannotMeasure: It refuses one, or hears nothing.
+    """
+    line = HttpLine(side.url)
+    words = 0
+    try:
+        for length_s, cuts in material.items():
+            reply = line.ask("POST", "/invocations", cuts[0].body)
+            complaint = complaint_of(reply)
+            heard = 0 if complaint else len(json.loads(reply.body)["text"].split())
+            if not heard:
+                raise CannotMeasure(f"{side.name} has no words for {length_s} s of speech: {complaint or 'empty text'}")
+            words += heard
+    finally:
+        line.close()
+    return words
+
+
+def roofline(choice: Choice, length_s: int, recordings: Sequence[Recording]) -> Roofline:
+    """Measure what the device does without a server, over the same recordings."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for number, recording in enumerate(recordings):
+            path = Path(folder) / f"{length_s}s-{number}.wav"
+            path.write_bytes(recording.body)
+            paths.append(str(path))
+        command = [sys.executable, str(BASELINES / "roofline.py"), "--model", str(choice.model)]
+        command += ["--recordings", *paths, "--seconds", str(choice.seconds)]
+        written = output_of(ROOFLINE, command, logs=LOGS, within_s=ROOFLINE_WITHIN_S)
+    return roofline_from_json(written, recording_s=length_s)
+
+
+class Cutter:
+    """Cuts recordings out of the two-minute one, and counts the windows of each as the container does."""
+
+    def __init__(self) -> None:
+        """Decode it."""
+        with SOURCE.open("rb") as file:
+            self._pcm = decode(file, limit_s=600).pcm
+        self._speech = SpeechDetector()
+
+    def cuts(self, length_s: int) -> tuple[Recording, ...]:
+        """Return different recordings of one length; each holds speech."""
+        length = length_s * RATE_HZ
+        if length > len(self._pcm):
+            raise CannotMeasure(f"recordings of {length_s} s cannot be cut out of {len(self._pcm) // RATE_HZ} s")
+        starts = np.linspace(0, len(self._pcm) - length, CUTS, dtype=int)
+        return tuple(self._recording(self._pcm[start : start + length]) for start in starts)
+
+    def long(self) -> Recording:
+        """Return the ten-minute recording."""
+        return self._recording(np.tile(self._pcm, LONG_TIMES))
+
+    def _recording(self, pcm: np.ndarray) -> Recording:
+        file = io.BytesIO()
+        with wave.open(file, "wb") as sound:
+            sound.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
+            sound.writeframes(pcm.astype("<i2").tobytes())
+        probabilities = self._speech.probabilities_of(Waveform(pcm=pcm))
+        spans = tuple(spans_of(probabilities, length_samples=len(pcm)))
+        windows = len(passages_of(spans, probabilities, limit_samples=WINDOW_S * RATE_HZ))
+        return Recording(body=file.getvalue(), duration_s=len(pcm) / RATE_HZ, windows=windows)
+
+
+def upload_growth(side: Side, upload_mib: int) -> Upload:
+    """Send a large WAV of silence in blocks and see how much the peak of the worker's memory grows."""
+    size_bytes = upload_mib * 1024 * 1024
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
         sound.writeframes(b"")
-    head = bytearray(header.getvalue())
-    head[4:8] = (36 + frames * 2).to_bytes(4, "little")
-    head[40:44] = (frames * 2).to_bytes(4, "little")
+    head = bytearray(file.getvalue())
+    head[4:8] = (36 + size_bytes).to_bytes(4, "little")
+    head[40:44] = size_bytes.to_bytes(4, "little")
     block = bytes(1024 * 1024)
 
     def body() -> Iterator[bytes]:
         yield bytes(head)
-        for _ in tqdm(range(UPLOAD_MIB), desc="300 MB upload"):
+        for _ in tqdm(range(upload_mib), desc=f"upload of {upload_mib} MiB", unit="MiB"):
             yield block
 
-    Path(f"/proc/{pid}/clear_refs").write_text("5", "ascii")  # sets the peak back to what is resident now
-    before = memory_mib(pid, "VmRSS")
-    request = urllib.request.Request(f"{url}/invocations", data=body(), headers={"Content-Type": "audio/wav"})
+    side.thaw()
+    worker = side.worker_pid()
+    Path(f"/proc/{worker}/clear_refs").write_text("5", "ascii")  # sets the peak back to what is resident now
+    before_mib = memory_mib(worker, "VmRSS")
+    request = urllib.request.Request(f"{side.url}/invocations", data=body(), headers={"Content-Type": "audio/wav"})
     with urllib.request.urlopen(request, timeout=600) as answer:
         answer.read()
-    return round(memory_mib(pid, "VmHWM") - before, 1), round(frames * 2 / 1024 / 1024, 1)
+    grown_mib = memory_mib(worker, "VmHWM") - before_mib
+    return Upload(upload_mib=upload_mib, decoded_mib=upload_mib, grown_mib=grown_mib)
 
 
 def memory_mib(pid: int, name: str) -> float:
-    """Read one line of the process's status."""
+    """Read one line of a process's status."""
     for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
-        if line.startswith(name):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
     raise KeyError(name)
 
 
-def cut_clips() -> Iterator[bytes]:
-    """Cut the two-minute recording of tests/data into clips of 20 s."""
-    manifest = (ROOT / "tests" / "data" / "manifest.jsonl").read_text("utf-8").splitlines()
-    longest = max((json.loads(line) for line in manifest), key=lambda line: float(line["duration"]))
-    with (ROOT / "tests" / "data" / longest["path"]).open("rb") as file:
-        pcm = decode(file, limit_s=600).pcm
-    step = CLIP_S * 16000
-    for start in range(0, len(pcm) - step + 1, step):
-        clip = io.BytesIO()
-        write_wav(clip, pcm[start : start + step])
-        yield clip.getvalue()
-
-
-def write_wav(file: IO[bytes], pcm: np.ndarray) -> None:
-    """Write samples as a WAV file."""
-    with wave.open(file, "wb") as sound:
-        sound.setparams((1, 2, 16000, 0, "NONE", ""))
-        sound.writeframes(pcm.astype("<i2").tobytes())
-
-
 def machine() -> str:
-    """Name the processor and the number of cores."""
-    for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-        if line.startswith("model name"):
-            return f"{line.split(':')[1].strip()}, {os.cpu_count()} cores, {platform.system()}"
-    return platform.platform()
+    """Name the processor, the number of cores that we may use, and the GPU."""
+    processor = platform.machine()
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                processor = line.split(":", 1)[1].strip()
+                break
+    named = [processor, f"{len(os.sched_getaffinity(0))} cores", platform.system()]
+    if shutil.which("nvidia-smi"):
+        asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        answered = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
+        named += [line.strip() for line in answered.stdout.splitlines() if line.strip()]
+    return ", ".join(named)
 
 
-def table(together: Comparison, lone: Comparison, pings: Pings, *, grown_mib: float, decoded_mib: float) -> str:
-    """Write the figures as Markdown."""
-    head = (
-        f"{CLIP_S} s clips, demo model, {machine()}",
-        "this container",
-        "lock around `WhisperModel.transcribe`, as it is",
-        "the same with 1 thread",
-        "ratio to the better of the two",
-    )
-    rows = [head, ("---",) * len(head)]
-    for name, figures, digits in (
-        (f"{CALLERS} at once: seconds until the last answer", together, 2),
-        ("one alone: seconds", lone, 3),
-    ):
-        ratio = min(figures.plain_s, figures.tuned_s) / figures.ours_s
-        cells = [f"{seconds:.{digits}f}" for seconds in (figures.ours_s, figures.plain_s, figures.tuned_s)]
-        rows.append((name, *cells, f"{ratio:.2f} times as fast"))
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    upload = (
-        f"A WAV upload of {UPLOAD_MIB} MiB ({decoded_mib:.0f} MiB of samples): resident memory grew by "
-        f"{grown_mib:.0f} MiB at its peak, {max(0.0, grown_mib - decoded_mib):.0f} MiB above the samples."
-    )
-    ping = (
-        f"`/ping` while {CALLERS} callers wait ({pings.count} pings): median {pings.median_ms:.0f} ms, 99 of 100 "
-        f"within {pings.p99_ms:.0f} ms, the slowest {pings.slowest_ms:.0f} ms. SageMaker allows 2,000 ms."
-    )
-    return "\n".join(["", *lines, "", ping, "", upload, ""])
+def versions() -> Iterator[tuple[str, str]]:
+    """Yield the libraries that do the work, those that are installed."""
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
+
+
+def check_plots(*, needed: bool) -> bool:
+    """Tell whether plots can be drawn; before anything is measured for a quarter of an hour.
+
+    Raises:
+        CannotMeasure: They cannot, and the page needs them.
+    """
+    try:
+        plots.check()
+    except CannotMeasure as error:
+        if needed:
+            raise
+        print(f"benchmark: {error}; going on without", file=sys.stderr)
+        return False
+    return True
+
+
+def write_page() -> None:
+    """Renew the part of docs/benchmarks.md between the marks, from every record beside it."""
+    PAGE.write_text(page_of(PAGE.read_text("utf-8"), RECORDS), "utf-8")
+
+
+def page_of(page: str, records: Path) -> str:
+    """Return the page with the reports of all records of a folder between its marks."""
+    reports = [
+        report_of(from_json(path.read_text("utf-8")), pictures=f"{records.name}/{path.parent.name}/")
+        for path in sorted(records.glob("*/record.json"))
+    ]
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise CannotMeasure(f"the page has no {BEGIN} with an {END} after it, so there is no place for the reports")
+    return "".join((before, BEGIN, "\n\n", "\n".join(reports), "\n", END, after))
+
+
+def slug(title: str) -> str:
+    """Turn a title into the name of a folder.
+
+    Example:
+        >>> slug("Shape of tiny, 2 cores")
+        'shape-of-tiny-2-cores'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "record"
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Read whole numbers with commas between them, ascending.
+
+    Raises:
+        ArgumentTypeError: One of them is none, or below 1.
+    """
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers above 0 with commas between, such as 1,5,10")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names of sides with commas between them.
+
+    Raises:
+        ArgumentTypeError: One is unknown, or there is no server among them.
+    """
+    chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if not set(chosen) <= set(SIDES):
+        raise argparse.ArgumentTypeError(f"{text!r}: the sides are {','.join(SIDES)}")
+    if not set(chosen) - {ROOFLINE}:
+        raise argparse.ArgumentTypeError(f"{text!r}: beside the roofline there must be a server")
+    return chosen
+
+
+def positive(text: str) -> float:
+    """Read a number above 0.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def stop(_number: int, _frame: FrameType | None) -> None:
+    """End as on Ctrl-C, so that nothing that was started is left behind."""
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     main()

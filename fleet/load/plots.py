@@ -1,0 +1,119 @@
+"""A record as two pictures: throughput and latency against callers, a line for each side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fleet.load.errors import CannotMeasure
+from fleet.load.record import BATCHED, LITSERVE, OURS, SERIAL, Record
+from fleet.load.report import LATENCY_PLOT, THROUGHPUT_PLOT, label_of
+from fleet.load.summary import Summary
+
+COLOURS = {OURS: "#0072B2", SERIAL: "#D55E00", LITSERVE: "#009E73", BATCHED: "#CC79A7"}
+"""Okabe and Ito's palette, which colour-blind readers tell apart; the markers do it without colour."""
+
+OTHER_COLOUR = "#000000"
+MARKERS = {OURS: "o", SERIAL: "s", LITSERVE: "^", BATCHED: "D"}
+INCHES = 4.2
+DOTS_PER_INCH = 130
+
+
+def check() -> None:
+    """Return when plots can be drawn.
+
+    Raises:
+        CannotMeasure: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise CannotMeasure("plots need matplotlib; run: pip install -r requirements-bench.txt")
+
+
+def draw(record: Record, folder: Path) -> tuple[Path, ...]:
+    """Write `latency.png` and `throughput.png`; nothing when the record has no closed loop.
+
+    Raises:
+        CannotMeasure: matplotlib is not installed.
+    """
+    check()
+    from matplotlib import use  # noqa: PLC0415 - only who draws needs it
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    use("Agg")
+    lengths_s = record.lengths_s("closed")
+    if not lengths_s:
+        return ()
+    paths = []
+    for name, fill in ((THROUGHPUT_PLOT, _throughput), (LATENCY_PLOT, _latency)):
+        figure = Figure(figsize=(INCHES * len(lengths_s), INCHES), layout="constrained")
+        panels = figure.subplots(1, len(lengths_s), squeeze=False)[0]
+        for panel, length_s in zip(panels, lengths_s, strict=True):
+            fill(panel, record, length_s)
+            panel.set_title(f"recordings of {length_s} s")
+            panel.set_xlabel("callers")
+            panel.set_xticks(record.callers())
+            panel.grid(visible=True, alpha=0.3)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
+        figure.suptitle(f"{record.title} ({record.machine})", fontsize="medium")
+        folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(folder / name, dpi=DOTS_PER_INCH, metadata={"Software": None})
+        paths.append(folder / name)
+    return tuple(paths)
+
+
+Axes = Any  # matplotlib is not installed where types are checked
+
+
+def _throughput(panel: Axes, record: Record, length_s: int) -> None:
+    for side in record.sides:
+        _line(panel, record, side, length_s, lambda summary: summary.requests_per_s, label=label_of(side))
+    most = record.roofline_windows_per_s(length_s)
+    if most is not None:
+        requests_per_s = most / record.windows_per_request(length_s)
+        panel.axhline(requests_per_s, color="grey", linestyle="--", label="roofline with preprocessing")
+    panel.set_ylabel("requests per second")
+    panel.set_ylim(bottom=0)
+
+
+def _latency(panel: Axes, record: Record, length_s: int) -> None:
+    for side in record.sides:
+        label = label_of(side)
+        _line(panel, record, side, length_s, _p50_ms, label=f"{label}, P50")
+        _line(panel, record, side, length_s, _p95_ms, label=f"{label}, P95", dash=":")
+    panel.set_ylabel("latency in milliseconds")
+    panel.set_yscale("log")
+    panel.yaxis.set_major_formatter(lambda value, _position: f"{value:,.0f}")
+
+
+def _p50_ms(summary: Summary) -> float | None:
+    return summary.latency.p50_ms if summary.latency else None
+
+
+def _p95_ms(summary: Summary) -> float | None:
+    return summary.latency.p95_ms if summary.latency else None
+
+
+def _line(
+    panel: Axes,
+    record: Record,
+    side: str,
+    length_s: int,
+    value_of: Callable[[Summary], float | None],
+    *,
+    label: str,
+    dash: str = "-",
+) -> None:
+    cells = sorted((one.callers, one.summary) for one in record.select("closed", side=side, recording_s=length_s))
+    points = [(callers, value) for callers, summary in cells if (value := value_of(summary)) is not None]
+    if points:
+        panel.plot(
+            *zip(*points, strict=True),
+            dash,
+            color=COLOURS.get(side, OTHER_COLOUR),
+            marker=MARKERS.get(side, "o"),
+            markersize=5,
+            label=label,
+        )

@@ -1,0 +1,200 @@
+"""A record as Markdown tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from fleet.load.record import BATCHED, LITSERVE, OURS, SERIAL, Measured, Record
+from fleet.load.summary import Spread, Summary
+from fleet.load.verdicts import verdicts_of
+
+LABELS = {
+    OURS: "this container",
+    SERIAL: "one request at a time",
+    LITSERVE: "LitServe",
+    BATCHED: "BatchedInferencePipeline",
+}
+
+LATENCY_PLOT, THROUGHPUT_PLOT = "latency.png", "throughput.png"
+
+
+def label_of(side: str) -> str:
+    """Return how tables and plots call a side."""
+    return LABELS.get(side, side)
+
+
+def report_of(record: Record, *, pictures: str | None = None) -> str:
+    """Write everything that a record holds.
+
+    Args:
+        record: The record.
+        pictures: Where the plots lie, as the reader of the report sees it, with a slash at the end; None leaves them
+            out.
+    """
+    sections = [_head(record), _verdicts(record), _throughput(record), _pictures(pictures)]
+    sections += [_closed(record, length_s) for length_s in record.lengths_s("closed")]
+    sections += [_open(record), _mix(record), _roofline(record), _crowd(record), _upload(record), _conditions(record)]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _head(record: Record) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    return (
+        f"### {record.title}\n\n{record.machine}; model `{record.model}`; {record.date}; `{record.command}`. "
+        f"Each load ran {record.rounds} × {record.seconds:g} s on each server, in turns. {versions}."
+    )
+
+
+def _verdicts(record: Record) -> str:
+    rows = [(it.figure, it.wanted, it.measured, it.word) for it in verdicts_of(record)]
+    return _table(("figure", "wanted", "measured", "verdict"), rows, words=(0, 3))
+
+
+def _throughput(record: Record) -> str:
+    callers = record.callers()
+    lengths_s = record.lengths_s("closed")
+    head = (f"requests/s at {' / '.join(map(str, callers))} callers", *(f"{length_s} s" for length_s in lengths_s))
+    rows = []
+    for side in record.sides:
+        cells = [[record.closed(side, length_s, number) for number in callers] for length_s in lengths_s]
+        rows.append((label_of(side), *(" · ".join(_requests_per_s(cell) for cell in row) for row in cells)))
+    return _table(head, rows if callers else [])
+
+
+def _pictures(pictures: str | None) -> str:
+    if pictures is None:
+        return ""
+    return (
+        f"![requests per second against callers]({pictures}{THROUGHPUT_PLOT})\n\n"
+        f"![latency against callers]({pictures}{LATENCY_PLOT})"
+    )
+
+
+def _closed(record: Record, length_s: int) -> str:
+    rows = [
+        (label_of(side), str(one.callers), *_figures(one.summary))
+        for side in record.sides
+        for one in record.select("closed", side=side, recording_s=length_s)
+    ]
+    return f"Recordings of {length_s} s, closed loop:\n\n" + _table(("", "callers", *FIGURES), rows)
+
+
+def _open(record: Record) -> str:
+    measured = list(record.select("open"))
+    if not measured:
+        return ""
+    return (
+        f"Recordings of {measured[0].recording_s} s, open loop: {measured[0].rate_per_s:.2f} requests/s arrive, "
+        "answered or not; latency counts from the arrival, however late a request could be sent:\n\n"
+        + _table(("", *FIGURES), [(label_of(one.side), *_figures(one.summary)) for one in measured])
+    )
+
+
+def _mix(record: Record) -> str:
+    measured = list(record.select("mix"))
+    if not measured:
+        return ""
+    rows = [(label_of(one.side), _long_s(one), *_figures(one.summary)) for one in measured]
+    batch = f" A batch of this container took {record.batch_ms:.0f} ms." if record.batch_ms else ""
+    return (
+        f"Recordings of {measured[0].recording_s} s, one caller, while a ten-minute recording is in flight.{batch}\n\n"
+        + _table(("", "the long one, s", *FIGURES), rows)
+    )
+
+
+def _long_s(one: Measured) -> str:
+    return f"{one.summary.company.mean_ms / 1000:.1f}" if one.summary.company else "-"
+
+
+def _roofline(record: Record) -> str:
+    rows = [
+        (
+            f"{it.recording_s} s",
+            f"{it.device.windows_per_s:.1f}",
+            f"{it.device.batch} × {it.device.workers} × {it.device.threads}",
+            f"{it.with_preprocessing.windows_per_s:.1f}",
+            f"{it.with_preprocessing.batch} × {it.with_preprocessing.workers} × {it.with_preprocessing.threads}",
+        )
+        for it in record.rooflines
+    ]
+    head = ("roofline, windows/s", "model alone", "batch × workers × threads", "with preprocessing", "batch × ...")
+    return _table(head, rows)
+
+
+def _crowd(record: Record) -> str:
+    lines = []
+    for one in record.select("crowd"):
+        pings = one.summary.pings
+        if pings:
+            lines.append(
+                f"`/ping` of {label_of(one.side)} while {one.callers} requests of {one.recording_s} s are in flight "
+                f"({pings.count} pings): median {pings.p50_ms:.1f} ms, P99 {pings.p99_ms:.1f} ms, slowest "
+                f"{pings.max_ms:.0f} ms, {one.summary.ping_errors} refused. SageMaker allows 2,000 ms."
+            )
+    return "\n\n".join(lines)
+
+
+def _upload(record: Record) -> str:
+    if record.upload is None:
+        return ""
+    upload = record.upload
+    above_mib = max(0.0, upload.grown_mib - upload.decoded_mib)
+    return (
+        f"A WAV upload of {upload.upload_mib:.0f} MiB ({upload.decoded_mib:.0f} MiB of samples): resident memory grew "
+        f"by {upload.grown_mib:.0f} MiB at its peak, {above_mib:.0f} MiB above the samples."
+    )
+
+
+def _conditions(record: Record) -> str:
+    sentences = []
+    if record.words:
+        heard = ", ".join(f"{label_of(side)} {words}" for side, words in record.words.items())
+        sentences.append(f"Words in the answers to one recording of each length: {heard}.")
+    if record.idle_cpu:
+        shares = ", ".join(f"{label_of(side)} {share:.1%}" for side, share in record.idle_cpu.items())
+        sentences.append(f"Part of a core that each server used while others were measured: {shares}.")
+    return " ".join(sentences)
+
+
+FIGURES = (
+    "requests/s",
+    "windows/s",
+    "RTFx",
+    "mean ms",
+    "P50",
+    "P95",
+    "P99",
+    "max",
+    "errors",
+    "`/ping` P99 ms",
+)
+
+
+def _figures(summary: Summary) -> Iterator[str]:
+    yield _requests_per_s(summary)
+    yield f"{summary.windows_per_s:.1f}"
+    yield f"{summary.rtfx:,.0f}"
+    yield from _latencies(summary.latency)
+    yield str(summary.errors)
+    yield f"{summary.pings.p99_ms:,.1f}" if summary.pings else "-"
+
+
+def _latencies(spread: Spread | None) -> Iterator[str]:
+    if spread is None:
+        yield from ("-",) * 5
+    else:
+        for taken_ms in (spread.mean_ms, spread.p50_ms, spread.p95_ms, spread.p99_ms, spread.max_ms):
+            yield f"{taken_ms:,.0f}"
+
+
+def _requests_per_s(summary: Summary | None) -> str:
+    return "-" if summary is None else f"{summary.requests_per_s:.2f}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: Sequence[int] = (0,)) -> str:
+    """Write a table; columns of figures are set to the right, those of `words` to the left."""
+    rows = list(rows)
+    if not rows:
+        return ""
+    rule = tuple("---" if column in words else "---:" for column in range(len(head)))
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
