@@ -26,6 +26,13 @@ $(VENV)/.dev: requirements-dev.txt requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@ $(VENV)/.container
 
+# On top of that what the benchmark needs: the peer it is measured against, and plots.
+$(VENV)/.bench: requirements-bench.txt requirements-dev.txt requirements.txt
+	$(NEEDS_PYTHON)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $@ $(VENV)/.dev $(VENV)/.container
+
 demo: $(VENV)/.dev  ## start the server, send the sample recordings, print the transcripts, stop
 	$(BIN)/python scripts/demo.py
 
@@ -46,11 +53,11 @@ format: $(VENV)/.dev  ## format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev  ## measure speed and memory, write docs/benchmarks.md's records
+bench: $(VENV)/.bench  ## measure speed and memory, write docs/benchmarks.md's records
 	$(BIN)/python scripts/benchmark.py --write
 
 lock: $(VENV)/.dev  ## lock the requirements anew
-	for name in requirements requirements-gpu requirements-dev requirements-train; do \
+	for name in requirements requirements-gpu requirements-dev requirements-bench requirements-train; do \
 		$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 $$name.in -o $$name.txt; done
 
 clean:  ## remove what was made
