@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     max_concurrent: Annotated[int, Field(ge=0, le=64)] = 0
     max_batch_windows: Annotated[int, Field(ge=0, le=95)] = 0
     max_threads_per_batch: Annotated[int, Field(ge=0, le=256)] = 0
+    suppress_by_bias: Literal["auto", "on", "off"] = "auto"
 
     return_segments: bool = True
     default_vad_filter: bool = True

@@ -15,7 +15,10 @@ from transcriber.audio.decode import decode
 from transcriber.audio.waveform import RATE_HZ, Samples
 from transcriber.engines import whisper_model
 from transcriber.engines.base import Retry, Window, transcribe_batch
-from transcriber.engines.whisper import CONTEXT_TOKENS, WhisperEngine, WhisperWork
+from transcriber.engines.encodings import encode
+from transcriber.engines.prompts import CONTEXT_TOKENS
+from transcriber.engines.whisper import WhisperEngine, _max_length
+from transcriber.engines.whisper_work import WhisperWork
 from transcriber.errors import ModelUnavailable, UnsupportedOption
 from transcriber.options import DecodingOptions, Task
 from transcriber.settings import load
@@ -242,8 +245,38 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=r"vocabulary\.json"):
         whisper_model.load(tmp_path, load({"DEVICE": "cpu"}))
     (tmp_path / "vocabulary.json").write_text("[]")
-    with pytest.raises(ModelUnavailable, match="cannot be loaded"):
+    with pytest.raises(ModelUnavailable, match=r"model\.bin is of version"):
         whisper_model.load(tmp_path, load({"DEVICE": "cpu"}))
+
+
+def test_a_type_that_is_none_is_refused(demo_model: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="cannot be loaded on cpu as float17"):
+        whisper_model.load(demo_model, load({"DEVICE": "cpu", "COMPUTE_TYPE": "float17"}))
+
+
+@pytest.mark.parametrize(
+    ("frames", "prompt_tokens", "new_tokens"),
+    [(3000, 4, 224), (500, 4, 224), (300, 4, 152), (1, 4, 33), (100, 228, 72)],
+)
+def test_a_window_may_write_forty_tokens_a_second_and_some(
+    engine: WhisperEngine, frames: int, prompt_tokens: int, new_tokens: int
+) -> None:
+    short = replace(engine.prepare(window(np.zeros(RATE_HZ, np.float32))), n_frames=1)
+    long = replace(short, n_frames=frames)
+    max_length = _max_length([short, long], prompt_tokens=prompt_tokens)
+
+    # CTranslate2: the last token of the prompt counts as written.
+    assert min(max_length // 2, max_length - prompt_tokens) == new_tokens
+
+
+def test_a_window_that_repeats_itself_is_stopped(engine: WhisperEngine) -> None:
+    """Whatever a text of a second may be, it ends long before the model's own end."""
+    noise = (np.random.default_rng(5).standard_normal(RATE_HZ) * 0.3).astype(np.float32)
+    plan = DecodingOptions(temperatures=(1.0,), no_speech_threshold=None)
+    work = engine.prepare(window(noise, decoding=plan, language="en"))
+    most = max(len(attempt.tokens) for attempt in engine._generate([work] * 8, encode(engine._model, [work] * 8)))
+
+    assert most <= 72
 
 
 def test_every_path_is_warmed_up(engine: WhisperEngine) -> None:

@@ -142,7 +142,7 @@ def preload_cublas(*, load: Load, packages: Path) -> None:
 
 def _driver(cuda: ctypes.CDLL, driver_file: Path) -> Driver:
     version = ctypes.c_int()
-    _succeed(cuda, cuda.cuDriverGetVersion(ctypes.pointer(version)), "tell its version")
+    succeed(cuda, cuda.cuDriverGetVersion(ctypes.pointer(version)), "tell its version")
     try:
         told = driver_file.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -156,8 +156,8 @@ def _gpus(cuda: ctypes.CDLL, driver: Driver, device_indices: Sequence[int]) -> I
     count = ctypes.c_int()
     begun = cuda.cuInit(0)
     if begun != NO_DEVICE:
-        _succeed(cuda, begun, "start")
-        _succeed(cuda, cuda.cuDeviceGetCount(ctypes.pointer(count)), "count its devices")
+        succeed(cuda, begun, "start")
+        succeed(cuda, cuda.cuDeviceGetCount(ctypes.pointer(count)), "count its devices")
     for index in device_indices:
         if index not in range(count.value):
             raise ModelUnavailable(
@@ -168,14 +168,19 @@ def _gpus(cuda: ctypes.CDLL, driver: Driver, device_indices: Sequence[int]) -> I
 
 def _gpu(cuda: ctypes.CDLL, index: int) -> Gpu:
     device, generation, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(256)
-    _succeed(cuda, cuda.cuDeviceGet(ctypes.pointer(device), index), "open a device")
+    succeed(cuda, cuda.cuDeviceGet(ctypes.pointer(device), index), "open a device")
     described = cuda.cuDeviceGetAttribute(ctypes.pointer(generation), COMPUTE_CAPABILITY_MAJOR, device)
-    _succeed(cuda, described, "describe a device")
-    _succeed(cuda, cuda.cuDeviceGetName(name, len(name), device), "name a device")
+    succeed(cuda, described, "describe a device")
+    succeed(cuda, cuda.cuDeviceGetName(name, len(name), device), "name a device")
     return Gpu(name=name.value.decode("utf-8", "replace"), generation=generation.value)
 
 
-def _succeed(cuda: ctypes.CDLL, code: int, aim: str) -> None:
+def succeed(cuda: ctypes.CDLL, code: int, aim: str) -> None:
+    """Return when a call of the driver succeeded.
+
+    Raises:
+        ModelUnavailable: It did not; the message says what the driver `cannot` do, and its own reason.
+    """
     if code == 0:
         return
     name = ctypes.c_char_p()

@@ -6,109 +6,98 @@ of all requests share batches, and one whose text is doubtful comes back as `Ret
 temperature. What faster-whisper does well is used as it is: tokenizer, splitting at timestamps, word alignment.
 
 CTranslate2 does not check what it is given: an empty list of prompts or a token id out of range ends the process, and a
-batch above 95 windows of the largest model overflows an index of its CUDA kernels. `prepare` and `_generate` check.
+batch that is too large overflows an index of its CUDA kernels (`shares.largest_by_index`). `prepare` and
+`_generate` check.
 """
 
 from __future__ import annotations
 
-import functools
+import logging
+import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import ctranslate2
 import numpy as np
-import numpy.typing as npt
 from faster_whisper import WhisperModel
-from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import get_suppressed_tokens
 
 from transcriber.audio.waveform import RATE_HZ
-from transcriber.engines import ladder
+from transcriber.engines import ladder, segments
 from transcriber.engines.base import Capabilities, Retry, Window
+from transcriber.engines.encodings import Encodings, encode
+from transcriber.engines.gpu_memory import PeakMemory
 from transcriber.engines.ladder import Attempt
-from transcriber.engines.mel import FRAMES_PER_SECOND, HOP_SAMPLES, WINDOW_FRAMES, Mel, MelSpectrogram, cut
+from transcriber.engines.mel import FRAMES_PER_SECOND, HOP_SAMPLES, WINDOW_FRAMES, MelSpectrogram, cut
+from transcriber.engines.prompts import Prompts
+from transcriber.engines.whisper_work import Encoded, WhisperWork
 from transcriber.errors import DeviceFault, ModelUnavailable
-from transcriber.languages import NAMES
 from transcriber.options import DecodingOptions, Task
-from transcriber.transcript import Hypothesis, Segment, Word
+from transcriber.transcript import Hypothesis
 
-LARGEST_BATCH = 95
-"""Windows above which the softmax of CTranslate2's CUDA encoder overflows a 32-bit index (20 heads x 1500 x 1500)."""
-
-CONTEXT_TOKENS = 223
-"""Tokens that may stand before the transcript: half the model's 448, less `<|startofprev|>` (faster-whisper)."""
+log = logging.getLogger(__name__)
 
 MODEL_TOKENS = 448
+
+MOST_NEW_TOKENS = MODEL_TOKENS // 2
+"""CTranslate2 stops there whatever it is told."""
+
+TOKENS_PER_SECOND = 40
+"""More than any speech has. English has 3 to 5; scripts for which the vocabulary has hardly more than bytes come to
+30 with a fast speaker. A window that repeats itself writes until it is stopped, and its batch waits for it."""
+
+TOKENS_ASIDE = 32
+"""For timestamps, and for the second in which the rate is no measure."""
+
 MAX_INITIAL_TIMESTAMP = 50
 """The first segment of a window begins within 1 s, in steps of 20 ms (faster-whisper's default)."""
 
 SAMPLED_HYPOTHESES = 5
 """Texts drawn above temperature 0, of which the most probable is kept (faster-whisper's `best_of`)."""
 
-PREPENDED_MARKS = "\"'“¿([{-"
-APPENDED_MARKS = "\"'.。,，!！?？:：”)]}、"
-
-Encoded = npt.NDArray[Any]  # shape (1, 1500, width), of the type that the device computes in
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class WhisperWork:
-    """One window on its way through the temperatures.
-
-    Attributes:
-        mel: Shape (mels, 3000).
-        n_frames: How many of them are sound, at least 1.
-        before: Token ids of the text that stands before the transcript.
-        language: Code; None until the model has told.
-        language_probability: 1.0 when the caller gave the language.
-        attempts: What the lower temperatures made of it, all doubtful.
-        encoded: The encoder's output, kept so that a retry does not encode again; None while there is none.
-    """
-
-    mel: Mel
-    n_frames: int
-    decoding: DecodingOptions
-    before: tuple[int, ...]
-    language: str | None
-    language_probability: float = 1.0
-    attempts: tuple[Attempt, ...] = ()
-    encoded: Encoded | None = None
-
-    @property
-    def temperature(self) -> float:
-        """The temperature whose turn it is."""
-        return self.decoding.temperatures[len(self.attempts)]
-
 
 class WhisperEngine:
     """Any Whisper in CTranslate2's format: large-v3, turbo, distil, the demo model."""
 
-    def __init__(self, model: WhisperModel, *, vocabulary_size: int, largest_batch: int, replicas: int) -> None:
+    def __init__(
+        self,
+        model: WhisperModel,
+        *,
+        vocabulary_size: int,
+        largest_batch: int,
+        replicas: int,
+        suppressed: Sequence[int],
+        memory: PeakMemory | None = None,
+    ) -> None:
         """Store the loaded model; `whisper_model.load` makes one.
 
         Args:
             model: Held for what stands around the CTranslate2 model: tokenizer, filters, alignment.
-            largest_batch: Windows in one call; cut to what CTranslate2 can take.
-            replicas: Calls that the model works on at the same time.
             vocabulary_size: Token ids at or above this would end the process.
+            largest_batch: Windows in one call.
+            replicas: Calls that the model works on at the same time.
+            suppressed: Tokens that each call forbids; others may be forbidden by the model itself.
+            memory: Measures what the largest batch takes of a CUDA device; None for no measurement.
         """
         self._whisper = model
         self._model: ctranslate2.models.Whisper = model.model
         self._on_cpu = self._model.device == "cpu"
         self._vocabulary_size = vocabulary_size
+        self._suppressed = list(suppressed)
+        self._memory = memory
         self._spectrogram = MelSpectrogram(model.feature_extractor.mel_filters)
         self._multilingual = bool(self._model.is_multilingual)
-        self._tokenizer = functools.cache(self._make_tokenizer)
-        plain = self._tokenizer("en", Task.TRANSCRIBE)
-        self._suppressed = [token for token in get_suppressed_tokens(plain, [-1]) if 0 <= token < vocabulary_size]
+        self._prompts = Prompts(
+            model.hf_tokenizer, multilingual=self._multilingual, vocabulary_size=self._vocabulary_size
+        )
         self.capabilities = Capabilities(
             name="Whisper",
             longest_window_s=WINDOW_FRAMES / FRAMES_PER_SECOND,
-            largest_batch=min(largest_batch, LARGEST_BATCH),
+            largest_batch=largest_batch,
             replicas=replicas,
             word_timestamps=True,
-            languages=self._known_languages(),
+            languages=self._prompts.languages(),
             detects_language=True,
             tasks=frozenset(Task) if self._multilingual else frozenset({Task.TRANSCRIBE}),
         )
@@ -124,7 +113,7 @@ class WhisperEngine:
             mel=mel,
             n_frames=max(1, n_frames),
             decoding=window.decoding,
-            before=self._text_before(window),
+            before=self._prompts.text_before(window),
             language=window.language if self._multilingual else "en",
         )
 
@@ -139,82 +128,77 @@ class WhisperEngine:
     def transcribe(self, batch: Sequence[WhisperWork]) -> list[Hypothesis | Retry[WhisperWork]]:
         """Encode what is not encoded yet, tell the languages not known yet, decode all, align the words asked for."""
         try:
-            encoded = self._encode(batch)
+            encoded = encode(self._model, batch)
             batch = self._with_languages(batch, encoded)
             attempts = self._generate(batch, encoded)
             return [
                 self._judge(work, attempt, row)
                 for work, attempt, row in zip(batch, attempts, encoded.rows, strict=True)
             ]
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise _device_fault(error) from error
 
     def warm_up(self) -> None:
-        """Run detection, beam search, sampling, translation, words and text before, alone and two at a time."""
-        noise = (np.random.default_rng(0).standard_normal(RATE_HZ) * 0.1).astype(np.float32)
+        """Run detection, beam search, sampling, translation, words and text before, alone and two at a time.
+
+        On CUDA every worker of CTranslate2 has its own libraries to load and buffers to take, so each is given its
+        batch at the same time as the others; then all run the largest batch, which is halved until it fits.
+        """
+        if self._on_cpu:
+            self._run_every_path()
+            return
+        with ThreadPoolExecutor(self.capabilities.replicas, thread_name_prefix="model-warm-up") as workers:
+            for done in [workers.submit(self._run_every_path) for _ in range(self.capabilities.replicas)]:
+                done.result()
+            while not self._fits(workers, self.capabilities.largest_batch):
+                self.capabilities = replace(self.capabilities, largest_batch=self.capabilities.largest_batch // 2)
+
+    def _run_every_path(self) -> None:
         hot = DecodingOptions(temperatures=(1.0,), initial_prompt="warm up")
-        plans: list[tuple[str | None, DecodingOptions]] = [(None, DecodingOptions(word_timestamps=True)), ("en", hot)]
+        plans: list[tuple[str | None, DecodingOptions]] = [
+            (None, DecodingOptions(word_timestamps=True)),
+            (None, DecodingOptions()),
+            ("en", hot),
+        ]
         if Task.TRANSLATE in self.capabilities.tasks:
             plans.append(("en", DecodingOptions(task=Task.TRANSLATE, beam_size=1)))
         for language, decoding in plans:
-            window = Window(samples=noise, start_sample=0, language=language, decoding=decoding, is_first=True)
-            work = self.prepare(window)
+            work = self._noise(language, decoding)
             self.transcribe([work])
             self.transcribe([work] * min(2, self.capabilities.largest_batch))
+
+    def _noise(self, language: str | None, decoding: DecodingOptions) -> WhisperWork:
+        noise = (np.random.default_rng(0).standard_normal(RATE_HZ) * 0.1).astype(np.float32)
+        return self.prepare(Window(samples=noise, start_sample=0, language=language, decoding=decoding, is_first=True))
+
+    def _fits(self, workers: ThreadPoolExecutor, windows: int) -> bool:
+        """Tell whether the device holds a batch of so many windows in each replica, and log what they take."""
+        batch = [self._noise("en", DecodingOptions())] * windows
+        replicas = self.capabilities.replicas
+        if self._memory is not None:
+            self._memory.begin()
+        try:
+            for done in [workers.submit(self.transcribe, batch) for _ in range(replicas)]:
+                done.result()
+        except DeviceFault as fault:
+            if not fault.out_of_memory or windows == 1:
+                raise
+            log.warning("largest batch does not fit", extra={"windows": windows, "replicas": replicas})
+            return False
+        if self._memory is not None:
+            log.info(
+                "largest batch fits",
+                extra={"windows": windows, "replicas": replicas, "peak_bytes": self._memory.bytes_since()},
+            )
+        return True
 
     def close(self) -> None:
         """Unload the model from the device."""
         self._model.unload_model()
 
-    # -- the text before the transcript
-
-    def _text_before(self, window: Window) -> tuple[int, ...]:
-        tokenizer = self._tokenizer("en", Task.TRANSCRIBE)
-        hotwords = window.decoding.hotwords
-        hot = tokenizer.encode(" " + hotwords.strip())[:CONTEXT_TOKENS] if hotwords else []
-        context = window.context
-        if window.is_first and window.decoding.initial_prompt:
-            context = tuple(tokenizer.encode(" " + window.decoding.initial_prompt.strip()))
-        room = CONTEXT_TOKENS - len(hot)
-        previous = context[-room:] if room else ()
-        return tuple(token for token in (*hot, *previous) if 0 <= token < self._vocabulary_size)
-
-    def _prompt(self, work: WhisperWork) -> list[int]:
-        tokenizer = self._tokenizer(work.language or "en", work.decoding.task)
-        before = [tokenizer.sot_prev, *work.before] if work.before else []
-        return [*before, *tokenizer.sot_sequence]
-
-    def _make_tokenizer(self, language: str, task: Task) -> Tokenizer:
-        return Tokenizer(self._whisper.hf_tokenizer, self._multilingual, task=str(task), language=language)
-
-    def _known_languages(self) -> frozenset[str]:
-        if not self._multilingual:
-            return frozenset({"en"})
-        ids = {code: self._whisper.hf_tokenizer.token_to_id(f"<|{code}|>") for code in NAMES}
-        return frozenset(code for code, token in ids.items() if token is not None and token < self._vocabulary_size)
-
     # -- the device
 
-    def _encode(self, batch: Sequence[WhisperWork]) -> _EncodedBatch:
-        # On a CPU the encoder gains nothing from a batch and loses half its speed to page faults; on CUDA rows are
-        # fetched only when they must be regrouped for alignment.
-        if self._on_cpu:
-            return _EncodedBatch([self._encode_one(work) for work in batch])
-        needs_rows = any(work.decoding.word_timestamps for work in batch)
-        features = ctranslate2.StorageView.from_array(np.stack([work.mel for work in batch]))
-        output = self._model.encode(features, to_cpu=needs_rows or len(self._model.device_index) > 1)
-        if not needs_rows:
-            return _EncodedBatch([None] * len(batch), piece=output)
-        rows = _to_numpy(output)
-        return _EncodedBatch([rows[i : i + 1] for i in range(len(batch))])
-
-    def _encode_one(self, work: WhisperWork) -> Encoded:
-        if work.encoded is not None:
-            return work.encoded
-        features = ctranslate2.StorageView.from_array(work.mel[np.newaxis])
-        return _to_numpy(self._model.encode(features, to_cpu=True))
-
-    def _with_languages(self, batch: Sequence[WhisperWork], encoded: _EncodedBatch) -> list[WhisperWork]:
+    def _with_languages(self, batch: Sequence[WhisperWork], encoded: Encodings) -> list[WhisperWork]:
         unknown = [i for i, work in enumerate(batch) if work.language is None]
         told: dict[int, tuple[str, float]] = {}
         if unknown:
@@ -227,8 +211,8 @@ class WhisperEngine:
             for i, work in enumerate(batch)
         ]
 
-    def _generate(self, batch: Sequence[WhisperWork], encoded: _EncodedBatch) -> list[Attempt]:
-        prompts = [self._prompt(work) for work in batch]
+    def _generate(self, batch: Sequence[WhisperWork], encoded: Encodings) -> list[Attempt]:
+        prompts = [self._prompts.prompt(work) for work in batch]
         if not prompts or any(not 0 <= token < self._vocabulary_size for prompt in prompts for token in prompt):
             raise ModelUnavailable("the model's tokenizer and vocabulary do not belong together; convert it again")
         temperature = batch[0].temperature
@@ -241,7 +225,7 @@ class WhisperEngine:
             encoded.whole(),
             prompts,
             length_penalty=1,
-            max_length=MODEL_TOKENS,
+            max_length=_max_length(batch, prompt_tokens=len(prompts[0])),
             return_scores=True,
             return_no_speech_prob=True,
             suppress_blank=True,
@@ -257,7 +241,7 @@ class WhisperEngine:
         # The score is the mean over the tokens; the threshold is meant for the mean with the end of text counted in.
         return Attempt(
             tokens=tokens,
-            text=self._tokenizer(work.language or "en", work.decoding.task).decode(list(tokens)).strip(),
+            text=self._prompts.tokenizer(work.language or "en", work.decoding.task).decode(list(tokens)).strip(),
             temperature=work.temperature,
             avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),
             no_speech_prob=result.no_speech_prob,
@@ -270,124 +254,33 @@ class WhisperEngine:
         attempts = (*work.attempts, attempt)
         if ladder.is_doubtful(attempt, options):
             if len(attempts) < len(options.temperatures):
-                return Retry(work=replace(work, attempts=attempts, encoded=row))
+                return Retry(work=replace(work, attempts=attempts, encoded=row if self._on_cpu else None))
             attempt = ladder.best(attempts, options)
         if ladder.is_silence(attempt, options):
-            return self._silence(work)
-        return self._hypothesis(work, attempt, last_temperature=attempts[-1].temperature, row=row)
-
-    def _silence(self, work: WhisperWork) -> Hypothesis:
-        return Hypothesis(
-            segments=(),
-            language=None,
-            language_probability=0.0,
-            consumed_s=work.n_frames / FRAMES_PER_SECOND,
-            has_speech=False,
-            context=work.before,
-        )
-
-    def _hypothesis(
-        self, work: WhisperWork, attempt: Attempt, *, last_temperature: float, row: Encoded | None
-    ) -> Hypothesis:
-        language = work.language or "en"
-        tokenizer = self._tokenizer(language, work.decoding.task)
-        # Private, but the reference for what a timestamp means; requirements.txt pins the version.
-        parts, consumed_frames, is_closed = self._whisper._split_segments_by_timestamps(  # noqa: SLF001
-            tokenizer=tokenizer,
-            tokens=list(attempt.tokens),
-            time_offset=0.0,
-            segment_size=work.n_frames,
-            segment_duration=work.n_frames / FRAMES_PER_SECOND,
-            seek=0,
-        )
-        if work.decoding.word_timestamps and row is not None:
-            self._add_words(parts, tokenizer, row, work.n_frames)
-            last_end = parts[-1]["words"][-1]["end"] if parts and parts[-1].get("words") else None
-            if not is_closed and last_end:
-                consumed_frames = round(last_end * FRAMES_PER_SECOND)
-        segments = tuple(segment for part in parts if (segment := self._segment(part, tokenizer, attempt)) is not None)
-        said = tuple(token for segment in segments for token in segment.tokens)
-        keeps_context = last_temperature <= ladder.PROMPT_RESET_TEMPERATURE
-        return Hypothesis(
-            segments=segments,
-            language=language if segments else None,
-            language_probability=work.language_probability if segments else 0.0,
-            consumed_s=consumed_frames / FRAMES_PER_SECOND,
-            has_speech=bool(segments),
-            context=(*work.before, *said)[-CONTEXT_TOKENS:] if keeps_context else (),
-        )
-
-    def _add_words(self, parts: list[dict[str, Any]], tokenizer: Tokenizer, row: Encoded, n_frames: int) -> None:
-        """Add `words` to each part in place; CTranslate2 cannot align a text without tokens."""
-        if not any(token < tokenizer.eot for part in parts for token in part["tokens"]):
-            return
-        self._whisper.add_word_timestamps(
-            [parts],
-            tokenizer,
-            ctranslate2.StorageView.from_array(np.ascontiguousarray(row)),
-            n_frames,
-            PREPENDED_MARKS,
-            APPENDED_MARKS,
-            last_speech_timestamp=0.0,
-        )
-
-    @staticmethod
-    def _segment(part: dict[str, Any], tokenizer: Tokenizer, attempt: Attempt) -> Segment | None:
-        text = tokenizer.decode(part["tokens"])
-        if part["start"] == part["end"] or not text.strip():
-            return None
-        words = part.get("words")
-        return Segment(
-            start_s=float(part["start"]),
-            end_s=float(part["end"]),
-            text=text,
-            words=None if words is None else tuple(_word(word) for word in words),
-            tokens=tuple(part["tokens"]),
-            temperature=attempt.temperature,
-            avg_logprob=attempt.avg_logprob,
-            compression_ratio=attempt.compression_ratio,
-            no_speech_prob=attempt.no_speech_prob,
+            return segments.silence(work)
+        return segments.hypothesis(
+            self._whisper,
+            self._prompts.tokenizer(work.language or "en", options.task),
+            work,
+            attempt,
+            last_temperature=attempts[-1].temperature,
+            row=row,
         )
 
 
-class _EncodedBatch:
-    """The encoder's output of a batch: rows on the CPU, or one piece that stays on the device."""
+def _max_length(batch: Sequence[WhisperWork], *, prompt_tokens: int) -> int:
+    """Return what CTranslate2 calls `max_length`, for the longest window of the batch.
 
-    def __init__(self, rows: Sequence[Encoded | None], *, piece: ctranslate2.StorageView | None = None) -> None:
-        self.rows = list(rows)
-        self._piece = piece
-
-    def selection(self, wanted: Sequence[int]) -> tuple[ctranslate2.StorageView, Sequence[int]]:
-        """Return rows for a call, and which window each of them is; all of them when they are in one piece."""
-        if self._piece is not None:
-            return self._piece, range(len(self.rows))
-        rows = [row for i in wanted if (row := self.rows[i]) is not None]
-        return ctranslate2.StorageView.from_array(np.concatenate(rows)), wanted
-
-    def whole(self) -> ctranslate2.StorageView:
-        """Return the rows of the whole batch."""
-        return self.selection(range(len(self.rows)))[0]
+    Half of it, or what the prompt leaves of it if that is less, is how many tokens may be written.
+    """
+    longest_s = max(work.n_frames for work in batch) / FRAMES_PER_SECOND
+    new = min(MOST_NEW_TOKENS, math.ceil(TOKENS_ASIDE + TOKENS_PER_SECOND * longest_s))
+    return min(MODEL_TOKENS, max(2 * new, prompt_tokens + new))
 
 
-def _to_numpy(view: ctranslate2.StorageView) -> Encoded:
-    """Copy to numpy, which has no bfloat16: such rows travel as float32."""
-    if view.dtype == ctranslate2.DataType.bfloat16:
-        view = view.to(ctranslate2.DataType.float32)
-    return np.array(view)
-
-
-def _word(word: dict[str, Any]) -> Word:
-    return Word(
-        start_s=float(word["start"]),
-        end_s=float(word["end"]),
-        text=word["word"],
-        probability=float(word["probability"]),
-    )
-
-
-def _device_fault(error: RuntimeError) -> DeviceFault:
+def _device_fault(error: RuntimeError | MemoryError) -> DeviceFault:
     """Name the failure of a device; CUDA's own errors stick to the process, a lack of memory does not."""
     said = str(error).lower()
-    if "out of memory" in said or "alloc" in said:
-        return DeviceFault("the device has not enough memory for this batch")
+    if isinstance(error, MemoryError) or "out of memory" in said or "alloc" in said:
+        return DeviceFault("the device has not enough memory for this batch", out_of_memory=True)
     return DeviceFault(f"the device failed: {error}", fatal="cuda" in said or "cublas" in said)

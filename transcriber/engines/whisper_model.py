@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import ctranslate2
+import tokenizers
 from faster_whisper import WhisperModel
 
-from transcriber.engines import cuda
+from transcriber.engines import cuda, gpu_memory, shares, suppression
+from transcriber.engines.gpu_memory import GpuMemory, PeakMemory
+from transcriber.engines.model_file import Shape, Table, read_table, shape_of
+from transcriber.engines.priority import lower_priority
+from transcriber.engines.shares import Share
+from transcriber.engines.weights import MODEL_FILE
 from transcriber.engines.whisper import WhisperEngine
 from transcriber.errors import ModelUnavailable
 from transcriber.settings import Settings
 
-SMALL_MODEL_BYTES = 100 * 1024 * 1024
-"""Below this a CPU serves more with one thread per replica and one replica per core: the demo model does 32 windows a
-second so, against 3.8 with two threads in one replica. tiny and base are of this size in int8."""
+log = logging.getLogger(__name__)
 
-CPU_BATCH_WINDOWS = 8
-CUDA_BATCH_WINDOWS = 16
+TOKENIZER_FILE = "tokenizer.json"
+
+UNMEASURED_BATCH_WINDOWS = 16
+"""On CUDA when the driver does not tell how much memory is free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """A model's folder, and what can be read in it before the model is loaded."""
+
+    folder: Path
+    vocabulary: Sequence[str]
+    table: Table
+    shape: Shape
+
+    @classmethod
+    def read(cls, folder: Path) -> _Source:
+        vocabulary = _vocabulary(folder)
+        table = read_table(folder / MODEL_FILE)
+        return cls(folder=folder, vocabulary=vocabulary, table=table, shape=shape_of(table))
 
 
 def load(folder: Path, settings: Settings) -> WhisperEngine:
@@ -29,69 +55,141 @@ def load(folder: Path, settings: Settings) -> WhisperEngine:
     Raises:
         ModelUnavailable: The folder is not such a model, or the device cannot hold it.
     """
-    vocabulary_size = _vocabulary_size(folder)
     device = settings.device
     if device == "auto":
         device = "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
-    if device == "cuda":
-        cuda.prepare(settings.device_indices)
-    plan = _Workers.plan(settings, device=device, model_bytes=(folder / "model.bin").stat().st_size)
-    try:
-        model = WhisperModel(
-            str(folder),
-            device=device,
-            device_index=list(settings.device_indices) if device == "cuda" else 0,
-            compute_type=settings.compute_type,
-            cpu_threads=plan.threads,
-            num_workers=plan.per_device,
-            local_files_only=True,
-        )
-    except (RuntimeError, ValueError, OSError) as error:
-        raise ModelUnavailable(
-            f"the model {settings.model_id!r} cannot be loaded on {device} as {settings.compute_type}: {error}"
-        ) from error
+    source = _Source.read(folder)
+    return _load_on_cuda(source, settings) if device == "cuda" else _load_on_cpu(source, settings)
+
+
+def _load_on_cpu(source: _Source, settings: Settings) -> WhisperEngine:
+    share = shares.on_cpu(
+        cores=len(os.sched_getaffinity(0)),
+        model_bytes=source.table.size_bytes,
+        workers=settings.max_concurrent,
+        threads=settings.max_threads_per_batch,
+    )
+    # In a thread of its own: CTranslate2's workers inherit its priority, and the caller's threads, which answer /ping
+    # and prepare the next windows, go before them.
+    with ThreadPoolExecutor(1, thread_name_prefix="model-background", initializer=lower_priority) as background:
+        model, suppressed = background.submit(_load_model, source, settings, device="cpu", share=share).result()
     return WhisperEngine(
-        model, vocabulary_size=vocabulary_size, largest_batch=plan.batch_windows, replicas=plan.replicas
+        model,
+        vocabulary_size=len(source.vocabulary),
+        largest_batch=min(
+            settings.max_batch_windows or shares.CPU_BATCH_WINDOWS, shares.largest_by_index(source.shape)
+        ),
+        replicas=share.workers,
+        suppressed=suppressed,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Workers:
-    """How the device is shared out: batches at the same time, threads for each, windows in each."""
-
-    replicas: int
-    per_device: int
-    threads: int
-    batch_windows: int
-
-    @classmethod
-    def plan(cls, settings: Settings, *, device: str, model_bytes: int) -> _Workers:
-        devices = len(settings.device_indices) if device == "cuda" else 1
-        if device == "cuda":
-            per_device = max(1, settings.max_concurrent // devices)
-            threads = 1
-        else:
-            cores = len(os.sched_getaffinity(0))
-            per_device = settings.max_concurrent or (cores if model_bytes < SMALL_MODEL_BYTES else 1)
-            threads = settings.max_threads_per_batch or max(1, cores // per_device)
-        default = CUDA_BATCH_WINDOWS if device == "cuda" else CPU_BATCH_WINDOWS
-        return cls(
-            replicas=per_device * devices,
-            per_device=per_device,
-            threads=threads,
-            batch_windows=settings.max_batch_windows or default,
-        )
+def _load_on_cuda(source: _Source, settings: Settings) -> WhisperEngine:
+    # Not in the background: a worker that comes late to launch a kernel leaves the device idle.
+    indices = settings.device_indices
+    cuda.prepare(indices)
+    memories = [GpuMemory(index) for index in indices]
+    share = Share(_workers_per_device(source, settings, memories), 1)
+    model, suppressed = _load_model(source, settings, device="cuda", share=share)
+    gpu_memory.keep_freed(memories)
+    return WhisperEngine(
+        model,
+        vocabulary_size=len(source.vocabulary),
+        largest_batch=_cuda_batch_windows(source, settings, memories, share, model.model.compute_type),
+        replicas=share.workers * len(indices),
+        suppressed=suppressed,
+        memory=PeakMemory(memories),
+    )
 
 
-def _vocabulary_size(folder: Path) -> int:
+def _load_model(
+    source: _Source, settings: Settings, *, device: str, share: Share
+) -> tuple[WhisperModel, tuple[int, ...]]:
+    """Load the model, and return it with the tokens that its calls must forbid."""
+    with ExitStack() as stack:
+        folder = source.folder
+        is_biased = _is_to_be_biased(source, settings, device=device)
+        if is_biased:
+            tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+            forbidden = suppression.suppressed(tokenizer, len(source.vocabulary)).by_bias
+            folder = stack.enter_context(suppression.biased(folder, forbidden))
+        try:
+            model = WhisperModel(
+                str(folder),
+                device=device,
+                device_index=list(settings.device_indices) if device == "cuda" else 0,
+                compute_type=settings.compute_type,
+                cpu_threads=share.threads,
+                num_workers=share.workers,
+                local_files_only=True,
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ModelUnavailable(
+                f"the model {settings.model_id!r} cannot be loaded on {device} as {settings.compute_type}: {error}"
+            ) from error
+    suppressed = suppression.suppressed(model.hf_tokenizer, len(source.vocabulary))
+    return model, suppressed.by_call if is_biased else (*suppressed.by_bias, *suppressed.by_call)
+
+
+def _is_to_be_biased(source: _Source, settings: Settings, *, device: str) -> bool:
+    if settings.suppress_by_bias == "off" or (settings.suppress_by_bias == "auto" and device == "cpu"):
+        return False
+    able = (source.folder / TOKENIZER_FILE).is_file() and suppression.can_be_biased(
+        source.table, free_bytes=suppression.free_host_bytes()
+    )
+    if not able:
+        log.warning("tokens are suppressed by each call", extra={"reason": "no memory to spare, or another model"})
+    return able
+
+
+def _workers_per_device(source: _Source, settings: Settings, memories: Sequence[GpuMemory]) -> int:
+    if settings.max_concurrent:
+        return max(1, settings.max_concurrent // len(memories))
     try:
-        tokens = json.loads((folder / "vocabulary.json").read_text("utf-8"))
+        room_bytes = min(memory.total_bytes() for memory in memories) - source.table.size_bytes
+    except ModelUnavailable as refusal:
+        log.warning("memory not known", extra={"reason": refusal.message})
+        return 1
+    float_bytes = shares.float_bytes_of(settings.compute_type, source.shape)
+    return shares.workers_on_cuda(source.shape, room_bytes=room_bytes, float_bytes=float_bytes)
+
+
+def _cuda_batch_windows(
+    source: _Source, settings: Settings, memories: Sequence[GpuMemory], share: Share, compute_type: str
+) -> int:
+    if settings.max_batch_windows:
+        return min(settings.max_batch_windows, shares.largest_by_index(source.shape))
+    try:
+        room_bytes = min(memory.free_bytes() for memory in memories)
+    except ModelUnavailable as refusal:
+        log.warning("memory not known", extra={"reason": refusal.message})
+        return UNMEASURED_BATCH_WINDOWS
+    float_bytes = shares.float_bytes_of(compute_type, source.shape)
+    windows = shares.windows_on_cuda(
+        source.shape, room_bytes=room_bytes, float_bytes=float_bytes, workers=share.workers
+    )
+    log.info(
+        "device shared out",
+        extra={
+            "workers": share.workers,
+            "batch_windows": windows,
+            "free_bytes": room_bytes,
+            "planned_window_bytes": shares.item_bytes(source.shape, float_bytes=float_bytes),
+            "compute_type": compute_type,
+        },
+    )
+    return windows
+
+
+def _vocabulary(folder: Path) -> list[str]:
+    """Return the model's tokens; their places are their ids."""
+    try:
+        return list(json.loads((folder / "vocabulary.json").read_text("utf-8")))
     except FileNotFoundError:
         try:
-            return len((folder / "vocabulary.txt").read_text("utf-8").splitlines())
+            return (folder / "vocabulary.txt").read_text("utf-8").splitlines()
         except FileNotFoundError as error:
             raise ModelUnavailable(
                 "the model's folder has no vocabulary.json; MODEL_ID must name a Whisper in CTranslate2's format, "
                 "made by ct2-transformers-converter"
             ) from error
-    return len(tokens)
