@@ -66,7 +66,7 @@ from fleet.load.report import report_of  # noqa: E402
 from fleet.load.sides import Side, free_port, output_of, started  # noqa: E402
 from fleet.load.turns import Loads, Turns  # noqa: E402
 from transcriber.audio.decode import decode  # noqa: E402
-from transcriber.audio.waveform import RATE_HZ, Waveform  # noqa: E402
+from transcriber.audio.waveform import RATE_HZ, Pcm, Waveform  # noqa: E402
 from transcriber.engines.weights import DEMO_FOLDER  # noqa: E402
 from transcriber.vad.spans import spans_of  # noqa: E402
 from transcriber.vad.speech import SpeechDetector  # noqa: E402
@@ -345,21 +345,25 @@ class Cutter:
         if length > len(self._pcm):
             raise CannotMeasure(f"recordings of {length_s} s cannot be cut out of {len(self._pcm) // RATE_HZ} s")
         starts = np.linspace(0, len(self._pcm) - length, CUTS, dtype=int)
-        return tuple(self._recording(self._pcm[start : start + length]) for start in starts)
+        pieces = [self._pcm[start : start + length] for start in starts]
+        return tuple(_recording(piece, windows=self._windows(piece)) for piece in pieces)
 
     def long(self) -> Recording:
-        """Return the ten-minute recording."""
-        return self._recording(np.tile(self._pcm, LONG_TIMES))
+        """Return the ten-minute recording; nobody counts its windows, so they need not be exact."""
+        return _recording(np.tile(self._pcm, LONG_TIMES), windows=LONG_TIMES * self._windows(self._pcm))
 
-    def _recording(self, pcm: np.ndarray) -> Recording:
-        file = io.BytesIO()
-        with wave.open(file, "wb") as sound:
-            sound.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
-            sound.writeframes(pcm.astype("<i2").tobytes())
+    def _windows(self, pcm: Pcm) -> int:
         probabilities = self._speech.probabilities_of(Waveform(pcm=pcm))
         spans = tuple(spans_of(probabilities, length_samples=len(pcm)))
-        windows = len(passages_of(spans, probabilities, limit_samples=WINDOW_S * RATE_HZ))
-        return Recording(body=file.getvalue(), duration_s=len(pcm) / RATE_HZ, windows=windows)
+        return len(passages_of(spans, probabilities, limit_samples=WINDOW_S * RATE_HZ))
+
+
+def _recording(pcm: Pcm, *, windows: int) -> Recording:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
+        sound.writeframes(pcm.astype("<i2").tobytes())
+    return Recording(body=file.getvalue(), duration_s=len(pcm) / RATE_HZ, windows=windows)
 
 
 def upload_growth(side: Side, upload_mib: int) -> Upload:
@@ -452,7 +456,7 @@ def page_of(page: str, records: Path) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise CannotMeasure(f"the page has no {BEGIN} with an {END} after it, so there is no place for the reports")
-    return "".join((before, BEGIN, "\n\n", "\n".join(reports), "\n", END, after))
+    return "".join((before, BEGIN, "\n\n", "\n".join(reports) or "Nothing has been recorded yet.\n", "\n", END, after))
 
 
 def slug(title: str) -> str:

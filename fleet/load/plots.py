@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fleet.load.errors import CannotMeasure
-from fleet.load.record import BATCHED, LITSERVE, OURS, SERIAL, Record
-from fleet.load.report import LATENCY_PLOT, THROUGHPUT_PLOT, label_of
+from fleet.load.record import BATCHED, LITSERVE, OURS, SERIAL, Record, label_of
+from fleet.load.report import LATENCY_PLOT, THROUGHPUT_PLOT
 from fleet.load.summary import Summary
 
 COLOURS = {OURS: "#0072B2", SERIAL: "#D55E00", LITSERVE: "#009E73", BATCHED: "#CC79A7"}
@@ -48,15 +48,18 @@ def draw(record: Record, folder: Path) -> tuple[Path, ...]:
     paths = []
     for name, fill in ((THROUGHPUT_PLOT, _throughput), (LATENCY_PLOT, _latency)):
         figure = Figure(figsize=(INCHES * len(lengths_s), INCHES), layout="constrained")
-        panels = figure.subplots(1, len(lengths_s), squeeze=False)[0]
+        panels = figure.subplots(1, len(lengths_s), squeeze=False, sharey=True)[0]
         for panel, length_s in zip(panels, lengths_s, strict=True):
             fill(panel, record, length_s)
             panel.set_title(f"recordings of {length_s} s")
             panel.set_xlabel("callers")
             panel.set_xticks(record.callers())
             panel.grid(visible=True, alpha=0.3)
+            panel.label_outer()
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=len(labels) if len(labels) <= 5 else 4, frameon=False
+        )
         figure.suptitle(f"{record.title} ({record.machine})", fontsize="medium")
         folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(folder / name, dpi=DOTS_PER_INCH, metadata={"Software": None})

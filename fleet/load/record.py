@@ -18,6 +18,18 @@ once as the container lets in."""
 
 OURS, SERIAL, LITSERVE, BATCHED = "ours", "serial", "litserve", "batched"
 
+LABELS = {
+    OURS: "this container",
+    SERIAL: "one request at a time",
+    LITSERVE: "LitServe",
+    BATCHED: "BatchedInferencePipeline",
+}
+
+
+def label_of(side: str) -> str:
+    """Return how tables and plots call a side."""
+    return LABELS.get(side, side)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:

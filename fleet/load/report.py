@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fleet.load.record import BATCHED, LITSERVE, OURS, SERIAL, Measured, Record
+from fleet.load.record import Measured, Record, label_of
 from fleet.load.summary import Spread, Summary
 from fleet.load.verdicts import verdicts_of
 
-LABELS = {
-    OURS: "this container",
-    SERIAL: "one request at a time",
-    LITSERVE: "LitServe",
-    BATCHED: "BatchedInferencePipeline",
-}
-
 LATENCY_PLOT, THROUGHPUT_PLOT = "latency.png", "throughput.png"
-
-
-def label_of(side: str) -> str:
-    """Return how tables and plots call a side."""
-    return LABELS.get(side, side)
 
 
 def report_of(record: Record, *, pictures: str | None = None) -> str:

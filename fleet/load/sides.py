@@ -152,29 +152,52 @@ def _group(
 
     In a session of its own, it does not get the Ctrl-C of the terminal; it is stopped by us, in order.
     """
-    process = subprocess.Popen(  # noqa: S603 - the caller's own commands
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=stderr,
-        env={**os.environ, **(add or {})},
-        start_new_session=True,
-    )
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with _undisturbed():
+            process = subprocess.Popen(  # noqa: S603 - the caller's own commands
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env={**os.environ, **(add or {})},
+                start_new_session=True,
+            )
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGCONT)
-            if process.poll() is None:
-                process.terminate()
-        try:
+        if process is not None:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Stop a program in order, and then whatever is left of its group."""
+    try:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGCONT)  # what is frozen hears nothing
+            process.terminate()
+        with suppress(subprocess.TimeoutExpired):
             process.wait(STOPPED_WITHIN_S)
-        finally:  # what did not stop in time, and what a first process left behind
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            if process.stdout:
-                process.stdout.close()
-            process.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off Ctrl-C and SIGTERM to the end of the block: between fork and return, Popen would lose its process."""
+    caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, lambda caught_number, _frame: caught.append(caught_number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
+    for caught_number in caught:
+        signal.raise_signal(caught_number)
 
 
 def _wait_until_ready(side: Side, within_s: float) -> None:

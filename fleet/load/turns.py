@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from fleet.load.driver import run
 from fleet.load.errors import CannotMeasure
 from fleet.load.plan import Arrivals, Closed, Open, Plan, Recording
-from fleet.load.record import OURS, Kind, Measured
-from fleet.load.report import label_of
+from fleet.load.record import OURS, Kind, Measured, label_of
 from fleet.load.runs import Run
 from fleet.load.sides import Side
 from fleet.load.summary import summarise

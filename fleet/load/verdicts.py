@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fleet.load.record import BATCHED, LITSERVE, OURS, SERIAL, Record
+from fleet.load.record import BATCHED, LITSERVE, OURS, SERIAL, Record, label_of
 
 LONE_SHARE = 0.7
 """Of the latency of one request at a time: the language is told from the same encoding that is read."""
@@ -61,7 +61,7 @@ def _ahead(record: Record, side: str, length_s: int, *, callers: int, times: flo
     ours, other = record.closed(OURS, length_s, callers), record.closed(side, length_s, callers)
     ratio = ours.requests_per_s / other.requests_per_s if ours and other and other.requests_per_s else None
     return Verdict(
-        figure=f"requests/s of {side}, {callers} callers, {length_s} s",
+        figure=f"requests/s against {label_of(side)}, {callers} callers, {length_s} s",
         wanted=f"≥ {times:g} times" if times > 1 else "ahead",
         measured="" if ratio is None else f"{ratio:.2f} times",
         is_met=None if ratio is None else ratio >= times and ratio > 1,
@@ -72,7 +72,7 @@ def _of_the_roofline(record: Record, length_s: int, *, callers: int) -> Verdict:
     ours, most = record.closed(OURS, length_s, callers), record.roofline_windows_per_s(length_s)
     share = ours.windows_per_s / most if ours and most else None
     return Verdict(
-        figure=f"windows/s of the roofline with preprocessing, {callers} callers, {length_s} s",
+        figure=f"windows/s against the roofline with preprocessing, {callers} callers, {length_s} s",
         wanted=f"≥ {record.aims.share_of_roofline:g}",
         measured="" if share is None else f"{share:.2f}",
         is_met=None if share is None else share >= record.aims.share_of_roofline,
@@ -83,7 +83,7 @@ def _alone(record: Record, length_s: int) -> Verdict:
     ours, serial = record.closed(OURS, length_s, 1), record.closed(SERIAL, length_s, 1)
     share = ours.latency.p50_ms / serial.latency.p50_ms if ours and serial and ours.latency and serial.latency else None
     return Verdict(
-        figure=f"P50 of serial, 1 caller, {length_s} s",
+        figure=f"P50 against {label_of(SERIAL)}, 1 caller, {length_s} s",
         wanted=f"≤ {LONE_SHARE:g}",
         measured="" if share is None else f"{share:.2f}",
         is_met=None if share is None else share <= LONE_SHARE,
@@ -97,7 +97,7 @@ def _steady(record: Record, length_s: int, *, callers: int) -> Verdict:
     best = max(rates.values(), default=0.0)
     share = rates[callers] / best if best and callers in rates else None
     return Verdict(
-        figure=f"requests/s of the best at any load, {callers} callers, {length_s} s",
+        figure=f"requests/s against the best at any load, {callers} callers, {length_s} s",
         wanted=f"≥ {STEADY_SHARE:g}",
         measured="" if share is None else f"{share:.2f}",
         is_met=None if share is None else share >= STEADY_SHARE,

@@ -10,7 +10,8 @@ from fleet.load.driver import complaint_of, drive, run
 from fleet.load.errors import CannotMeasure
 from fleet.load.http_line import Reply
 from fleet.load.plan import Closed, Open, Plan
-from tests.fleet.load.conftest import TRANSCRIPT, FakeServer, recording
+from tests.fleet.load.conftest import recording
+from tests.fleet.load.fake_server import TRANSCRIPT, FakeServer
 
 GOOD = Reply(status=200, body=TRANSCRIPT)
 

@@ -7,7 +7,7 @@ import pytest
 
 from fleet.load.errors import CannotMeasure
 from fleet.load.http_line import HttpLine, Reply
-from tests.fleet.load.conftest import TRANSCRIPT, FakeServer
+from tests.fleet.load.fake_server import TRANSCRIPT, FakeServer
 
 
 def test_body_goes_out_as_wav_and_the_whole_answer_comes_back(server: FakeServer) -> None:

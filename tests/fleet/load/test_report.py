@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from fleet.load.report import report_of
+from tests.fleet.load.records import record, with_cell
+
+GOLDEN = Path(__file__).parent / "golden" / "report.md"
+
+
+def test_report_says_everything_that_the_record_holds() -> None:
+    """Delete the file and run the test twice to renew it."""
+    written = report_of(record(), pictures="benchmarks/demo/")
+    if not GOLDEN.exists():
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(written, "utf-8")
+
+    assert written == GOLDEN.read_text("utf-8")
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
+    report = report_of(with_cell(record(), "closed", latency=None, pings=None))
+    blocks = [block.splitlines() for block in report.split("\n\n") if block.startswith("|")]
+
+    assert len(blocks) >= 5
+    for block in blocks:
+        assert len({line.count("|") for line in block}) == 1
+
+
+def test_report_of_little_is_short() -> None:
+    nothing = record(sides=("the server",), measured=(), rooflines=(), upload=None, words={}, idle_cpu={})
+
+    assert len(report_of(nothing).splitlines()) == 3
