@@ -39,6 +39,10 @@ demo: $(VENV)/.dev  ## start the server, send the sample recordings, print the t
 serve: $(VENV)/.container  ## keep a server with the demo model running on :8080
 	$(BIN)/python serve
 
+EMULATE ?=
+emulate: $(VENV)/.dev  ## SageMaker on localhost for boto3 and the AWS CLI: endpoints, queue, autoscaling
+	$(BIN)/python scripts/emulate.py $(EMULATE)
+
 test: $(VENV)/.dev  ## run the tests: no network, no GPU
 	$(BIN)/python -m pytest
 
@@ -63,4 +67,4 @@ lock: $(VENV)/.dev  ## lock the requirements anew
 clean:  ## remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help demo serve test check format bench lock clean
+.PHONY: help demo serve emulate test check format bench lock clean

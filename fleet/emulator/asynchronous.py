@@ -203,6 +203,8 @@ class AsyncDesk:
             raise self._logged(order, instance, f"ClientError: {answers.TIMED_OUT}") from error
         except Broken as error:
             raise self._logged(order, instance, f"InternalServerError: {answers.BROKE_OFF}") from error
+        except BotoCoreError as error:  # S3 broke off while its object was on the way to the container
+            raise Failed(f"ClientError: The input cannot be read: {error}", metric="RequestDownloadFailures") from error
         self._endpoint.meter.add("ModelLatency", (time.monotonic() - asked_s) * 1e6)
         if answers.header_bytes(answer.headers) > platform.RESPONSE_HEADERS_BYTES:
             raise self._logged(order, instance, f"ClientError: {answers.LONG_HEADERS}")

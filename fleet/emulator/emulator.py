@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import random
+import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -21,8 +23,6 @@ from fleet.emulator.control import Control
 from fleet.emulator.door import Door
 from fleet.emulator.options import Options
 from fleet.emulator.world import World
-
-log = logging.getLogger(__name__)
 
 KEEP_EVERY_S = 0.1
 """How often instances, statuses and queues are looked after."""
@@ -47,6 +47,7 @@ class Emulator:
         self._threads: list[threading.Thread] = []
         self._server: BaseWSGIServer | None = None
         self._world: World | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._control: Control | None = None
         self.url = ""
 
@@ -67,11 +68,25 @@ class Emulator:
         Raises:
             OSError: The port is taken.
         """
-        self._server = make_server(
-            "127.0.0.1", self._options.port, Response(status=503), threaded=True, request_handler=_QuietHandler
-        )
+        with socket.create_server(("127.0.0.1", self._options.port), backlog=128) as listening:
+            host, port = listening.getsockname()
+            self._server = make_server(
+                host,
+                port,
+                Response(status=503),
+                threaded=True,
+                request_handler=_QuietHandler,
+                fd=listening.fileno(),
+            )
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._world = World(url=self.url, options=self._options, clients=Clients(self.url), tell=self._tell)
+        self._scratch = tempfile.TemporaryDirectory(prefix="emulator-", ignore_cleanup_errors=True)
+        self._world = World(
+            url=self.url,
+            options=self._options,
+            clients=Clients(self.url),
+            tell=self._tell,
+            scratch=Path(self._scratch.name),
+        )
         self._control = Control(self._world)
         # the clients need the address, so the server comes before its application
         self._server.app = Door(self._control, self._options.patience, random.Random())  # noqa: S311 - no secret is made
@@ -97,6 +112,8 @@ class Emulator:
         self._threads[0].join()
         server.server_close()
         world.clients.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
         self._server = None
 
     def _keep(self) -> None:

@@ -130,11 +130,13 @@ class Endpoint:
 
     def close(self) -> None:
         """End it: what is being worked on may end, the rest is dropped."""
-        self._move(Status.DELETING)
+        with self.changed:
+            self._move(Status.DELETING)
+            coming, self._next = self._next, None
         if self.desk is not None:
             self.desk.stop()
-        if self._next is not None:
-            self._next[0].close()
+        if coming is not None:
+            coming[0].close()
         self.group.close()
         for thread in self._closing:
             thread.join()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +13,6 @@ from fleet import platform
 from fleet.emulator.container import Broken, Call, Timeout, ask
 from fleet.emulator.options import Patience
 from fleet.emulator.process import Server
-
-log = logging.getLogger(__name__)
 
 START_PING_EVERY_S = 0.1
 """Pings come faster while a container starts: nobody should wait five seconds for a laptop."""

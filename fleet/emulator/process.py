@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -36,13 +35,21 @@ class Server(Protocol):
 
 
 class ServeProcess:
-    """`serve`, with the environment that it would find in a container and nothing else."""
+    """`serve`, with the environment that it would find in a container and nothing else.
+
+    Args:
+        command: What to run.
+        environ: What image, platform and model set.
+        scratch: A folder that does not exist yet, for the container's temporary files; it goes with the container.
+        tell_line: Hears each line that the container prints.
+    """
 
     def __init__(
         self,
         command: Sequence[str],
         environ: Mapping[str, str],
         *,
+        scratch: Path,
         tell_line: Callable[[str], None],
     ) -> None:
         self._command = list(command)
@@ -50,7 +57,7 @@ class ServeProcess:
         self._tell_line = tell_line
         self._last: deque[str] = deque(maxlen=LAST_LINES)
         self._process: subprocess.Popen[str] | None = None
-        self._scratch: Path | None = None
+        self._scratch = scratch
         self._reader: threading.Thread | None = None
         self._port = _free_port()
 
@@ -65,7 +72,7 @@ class ServeProcess:
         The port goes through `SAGEMAKER_BIND_TO_PORT`, as in a multi-container endpoint: several instances share one
         machine here. The process leads a session of its own, so a Ctrl-C in the terminal does not reach it first.
         """
-        self._scratch = Path(tempfile.mkdtemp(prefix="instance-"))
+        self._scratch.mkdir(parents=True)
         environ = {
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
@@ -91,6 +98,8 @@ class ServeProcess:
         """Say how the process ended if it has, else None."""
         if self._process is None or self._process.poll() is None:
             return None
+        if self._reader is not None:
+            self._reader.join(timeout=1)  # its last words may still be on their way
         return f"serve ended with status {self._process.returncode}: {self._last[-1] if self._last else 'no output'}"
 
     def stop(self, *, kill_s: float) -> None:
@@ -108,8 +117,7 @@ class ServeProcess:
             self._reader.join(timeout=5)
         if process.stdout is not None:
             process.stdout.close()
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _read(self) -> None:
         process = self._process

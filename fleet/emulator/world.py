@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import urllib.parse
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fleet.emulator.aws import ACCOUNT, CREDENTIALS, Clients
 from fleet.emulator.log_lines import LogLines, Stream
@@ -14,12 +16,13 @@ from fleet.emulator.process import RunningServer, ServeProcess, Server
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """The emulator's address, its clients of other services, and the ears that hear what happens."""
+    """The emulator's address, its clients of other services, who hears what happens, a folder for containers."""
 
     url: str
     options: Options
     clients: Clients
     tell: Callable[[str], None]
+    scratch: Path
     logs: LogLines = field(default_factory=LogLines)
 
     def container(self, environ: Mapping[str, str], *, region: str, isolated: bool, log_stream: Stream) -> Server:
@@ -34,10 +37,12 @@ class World:
         if self.options.running_url is not None:
             address = urllib.parse.urlsplit(self.options.running_url)
             return RunningServer((address.hostname or "127.0.0.1", address.port or 80))
-        role = {} if isolated else {**CREDENTIALS, "AWS_ENDPOINT_URL": self.url}
+        # For S3 only: serve takes AWS_ENDPOINT_URL for a misspelt S3_ENDPOINT_URL and does not start.
+        role = {} if isolated else {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": self.url}
         return ServeProcess(
             self.options.command,
             {**self.options.image_environ, **role, "AWS_REGION": region, "AWS_DEFAULT_REGION": region, **environ},
+            scratch=self.scratch / str(uuid.uuid4()),
             tell_line=lambda line: self.logs.add(log_stream, line),
         )
 
