@@ -24,7 +24,8 @@ LONGEST_DEPLOYMENT_NAME = 40
 """Characters: what is made adds at most `-realtime-` and ten digits, and SageMaker's names end at 63."""
 
 WINDOWS_AT_ONCE = {"cpu": 8, "gpu": 16}
-"""Windows in one batch when MAX_BATCH_WINDOWS is 0 (docs/settings.md)."""
+"""Windows in one batch when MAX_BATCH_WINDOWS is 0. On a GPU the container takes what its memory holds, at most 48
+(docs/settings.md), which cannot be known here: 16 is a cautious third, and --target-requests says it better."""
 
 IMAGE = re.compile(
     r"(?P<registry>(?P<account>\d{12})\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?)"
