@@ -3,14 +3,17 @@
 Requests queue until the batch is full or a time has passed; `predict` gets them all and gives as many answers back; one
 recording that fails does not fail its batch. What `predict` does with them is chosen by `--predict`:
 
-each      loops over the batch with `WhisperModel.transcribe`. Every published server that joins LitServe's batching and
-          Whisper does this; what it gains is processes (`--workers`), not batches.
+each      loops over the batch with `WhisperModel.transcribe`. This is what published servers that join LitServe's
+          batching and Whisper do; what they gain is processes (`--workers`), not batches. The default on a CPU, where
+          it takes less time of the processor than the other.
 together  lets the batch reach the model as faster-whisper's maintainer advises (SYSTRAN/faster-whisper#1302): the
           recordings are laid end to end, and BatchedInferencePipeline takes the windows of all of them as clips. Its
-          batch has one language, so that recordings of different languages go one after the other.
+          batch has one language, so that recordings of different languages go one after the other. The default on
+          CUDA, which full batches suit.
 
-Processes, batches and the wait follow LitServe's documentation: `workers_per_device` for a CPU of several cores
-(Lightning-AI/LitServe#453), `fast_queue` as in TrueFoundry's example with faster-whisper.
+On a CPU there is a process for each core, with one thread: `workers_per_device` is LitServe's answer to several cores
+(Lightning-AI/LitServe#453), and threads of several processes must not outnumber them. `fast_queue` is that of
+TrueFoundry's example with faster-whisper.
 """
 
 # No `from __future__ import annotations`: FastAPI must see the annotation of `decode_request` and not its name.
@@ -168,16 +171,16 @@ def speech_of(samples: np.ndarray) -> Speech:
 def main() -> None:
     """Serve until SIGTERM."""
     parser = server_parser_of(__doc__)
-    parser.add_argument("--predict", choices=("each", "together"), default="each", help="default: each")
-    parser.add_argument("--workers", type=int, default=1, help="processes, each with a model of its own; default: 1")
+    parser.add_argument("--predict", choices=("each", "together"), help="default: each on a cpu, together on cuda")
+    parser.add_argument("--workers", type=int, help="processes, a model in each (default: one per core, on cuda one)")
     parser.add_argument("--batch", type=int, default=BATCH_RECORDINGS, help=f"default: {BATCH_RECORDINGS}")
     parser.add_argument("--batch-timeout", type=float, default=BATCH_WAIT_S, help=f"seconds; default: {BATCH_WAIT_S}")
-    arguments = parser.parse_args()
+    arguments = settled(parser.parse_args())
     signal.signal(signal.SIGTERM, Stop())
     try:
         litserve.LitServer(
             WhisperAPI(arguments),
-            accelerator=device_of(arguments),
+            accelerator=arguments.device,
             devices=1,
             workers_per_device=arguments.workers,
             timeout=False,  # a long recording may wait
@@ -188,6 +191,18 @@ def main() -> None:
         # LitServe stops what it started, but not what was still loading.
         for process in multiprocessing.active_children():
             process.kill()
+
+
+def settled(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Fill in what suits the machine and was not said."""
+    arguments.device = device_of(arguments)
+    is_cpu = arguments.device == "cpu"
+    cores = len(os.sched_getaffinity(0))
+    arguments.predict = arguments.predict or ("each" if is_cpu else "together")
+    arguments.workers = arguments.workers or (cores if is_cpu else 1)
+    if is_cpu:
+        arguments.threads = arguments.threads or max(1, cores // arguments.workers)
+    return arguments
 
 
 class Stop:

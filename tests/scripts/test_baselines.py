@@ -126,7 +126,7 @@ def test_litserve_answers_each_recording_of_a_batch_for_itself(
 ) -> None:
     pytest.importorskip("litserve", reason="needs requirements-bench.txt")
     bodies = [ENGLISH.read_bytes(), b"no recording", CHINESE.read_bytes(), ENGLISH.read_bytes()]
-    options = ("--predict", predict, "--batch", str(len(bodies)), "--batch-timeout", "5")
+    options = ("--predict", predict, "--workers", "1", "--batch", str(len(bodies)), "--batch-timeout", "5")
     with started("litserve_server.py", demo_model, *options) as url, ThreadPoolExecutor(len(bodies)) as callers:
         english, refused, chinese, again = callers.map(lambda body: send(url, body), bodies)
 
@@ -157,7 +157,7 @@ def cut_20_s(path: Path) -> Path:
 
 
 def test_roofline_is_the_best_of_what_was_tried(demo_model: Path, tmp_path: Path) -> None:
-    plans = ("--workers", "1", "--threads", "1", "--batches", "1", "2")
+    plans = ("--workers", "1", "2", "--threads", "1", "--batches", "1")
 
     ended = roofline(demo_model, cut_20_s(tmp_path / "clip.wav"), *plans)
 
@@ -170,11 +170,9 @@ def test_roofline_is_the_best_of_what_was_tried(demo_model: Path, tmp_path: Path
             for it in found["tried"]
             if it["with_preprocessing"] is is_whole
         ]
-        assert len(tried) == 3
         assert found[key] == max(tried, key=lambda it: it["windows_per_s"])
         assert all(it["windows_per_s"] == it["requests_per_s"] > 0 for it in tried)  # 20 s are one window
-        assert {(it["batch"], it["encode"]) for it in tried} == {(1, "singly"), (2, "singly"), (2, "together")}
-        assert {(it["workers"], it["threads"]) for it in tried} == {(1, 1)}
+        assert sorted((it["workers"], it["threads"], it["batch"]) for it in tried) == [(1, 1, 1), (2, 1, 1)]
 
 
 def test_roofline_of_silence_is_refused_in_one_sentence(demo_model: Path) -> None:
