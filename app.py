@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from types import MappingProxyType
 from typing import BinaryIO, cast
 
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, Response, request, stream_with_context
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from inference import ModelService, Story
@@ -20,9 +22,12 @@ from transcriber.audio.spool import spool
 from transcriber.errors import Kind, MalformedRequest, ServiceError, TooLarge, TranscriberError
 from transcriber.observability import logs
 from transcriber.observability.timeline import Timeline
+from transcriber.options import StreamFormat
+from transcriber.rendering import events
 from transcriber.rendering.documents import failure
-from transcriber.rendering.formats import render
+from transcriber.rendering.formats import STREAM_MEDIA_TYPES, render
 from transcriber.settings import Settings
+from transcriber.transcript import Segment, Transcript
 from transcriber.wire import form, json_body, raw_body
 from transcriber.wire.job import Defaults, Job
 
@@ -53,6 +58,14 @@ DRAIN_WITHIN_S = 1.0
 FORM_FIELD_BYTES = 1024 * 1024
 """Memory for the text fields of a form; files go to disk."""
 
+LEAST_TRANSFORMS, MOST_TRANSFORMS = 4, 10
+"""Recordings that batch transform sends at the same time. Few are enough, since the windows of each fill batches, and
+fewer may each be larger."""
+
+LARGEST_TRANSFORMS_MB = 100
+"""What SageMaker lets them have together (CreateTransformJob, MaxPayloadInMB)."""
+
+UNFORESEEN = "the container failed on this request; its log says why"
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 
@@ -73,6 +86,7 @@ def create(settings: Settings | None = None, service: ModelService | None = None
     door = _Door(settings, service)
     app.add_url_rule("/ping", view_func=door.ping, methods=["GET", "POST"])
     app.add_url_rule("/invocations", view_func=door.invocations, methods=["POST"])
+    app.add_url_rule("/execution-parameters", view_func=door.execution_parameters, methods=["GET"])
     app.register_error_handler(TranscriberError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
     app.register_error_handler(Exception, _fail)
@@ -98,10 +112,28 @@ class _Door:
             return Response(status=503)
         return Response(status=200)
 
+    def execution_parameters(self) -> Response:
+        """Tell batch transform how much to send at once; what the job itself says goes before it.
+
+        SageMaker refuses a product of the two numbers above 100. One recording is one record, whatever the strategy.
+        """
+        concurrent = max(LEAST_TRANSFORMS, min(MOST_TRANSFORMS, 2 * self._service.capabilities.replicas))
+        parameters = {
+            "MaxConcurrentTransforms": concurrent,
+            "BatchStrategy": "SINGLE_RECORD",
+            "MaxPayloadInMB": LARGEST_TRANSFORMS_MB // concurrent,
+        }
+        return Response(json.dumps(parameters) + "\n", content_type="application/json")
+
     def invocations(self) -> Response:
         """Turn the audio of one request into text."""
-        story = Story()
-        with self._service.admit() as ticket, self._job(request) as job:
+        with ExitStack() as stack:
+            ticket = stack.enter_context(self._service.admit())
+            job = stack.enter_context(self._job(request))
+            story = Story()
+            if job.answer.stream is not None:
+                parts = self._service.stream(job.source, job.options, ticket=ticket, story=story)
+                return _streamed(parts, job, job.answer.stream, story, stack)
             transcript = self._service.transcribe(job.source, job.options, ticket=ticket, story=story)
             rendered = render(
                 transcript,
@@ -109,22 +141,7 @@ class _Door:
                 with_segments=job.answer.with_segments,
                 with_words=job.answer.with_words,
             )
-            log.info(
-                "request done",
-                extra={
-                    "source": type(job.source).__name__,
-                    "language": transcript.language,
-                    "audio_s": round(story.heard.audio_s, 3),
-                    "decode_s": round(story.fetch_s + story.heard.decode_s, 4),
-                    "speech_s": round(story.heard.find_speech_s, 4),
-                    "first_window_s": story.first_window_s and round(story.first_window_s, 4),
-                    "read_s": round(story.read_s, 4),
-                    "waited_s": round(story.effort.waited_s, 4),
-                    "windows": story.effort.windows,
-                    "largest_batch": story.effort.largest_batch,
-                    "fallbacks": story.effort.fallbacks,
-                },
-            )
+            _tell(story, job, transcript)
         return Response(rendered.body, content_type=rendered.media_type)
 
     @contextmanager
@@ -203,14 +220,76 @@ def _given_id(incoming: Request) -> str | None:
     return given if given.isprintable() and 0 < len(given) <= 64 else None
 
 
-def _refuse(error: TranscriberError) -> Response:
-    """Answer a failure that was foreseen: one sentence and a slug."""
+def _streamed(
+    parts: Generator[Segment | Transcript | None], job: Job, form: StreamFormat, story: Story, stack: ExitStack
+) -> Response:
+    """Begin to answer piece by piece; what fails before the first piece is answered with its status.
+
+    The stack holds the place among those in flight and the body; both are kept until the last piece has gone.
+    """
+    first = next(parts)
+    held = stack.pop_all()
+
+    def records() -> Iterator[bytes]:
+        number = 0
+        try:
+            for part in chain([first], parts):
+                match part:
+                    case None:
+                        yield events.heartbeat(form)
+                    case Segment():
+                        yield events.segment(number, part, with_words=job.answer.with_words, form=form)
+                        number += 1
+                    case Transcript():
+                        _tell(story, job, part)
+                        yield events.done(part, form)
+        except TranscriberError as error:
+            _tell_refusal(error)
+            yield events.error(error.message, code=error.slug, form=form)
+        except Exception:  # the status has gone out: the caller can learn it only here
+            log.exception("request failed")
+            yield events.error(UNFORESEEN, code=TranscriberError.slug, form=form)
+
+    answer = Response(stream_with_context(records()), content_type=STREAM_MEDIA_TYPES[form])
+    answer.call_on_close(parts.close)
+    answer.call_on_close(held.close)
+    return answer
+
+
+def _tell(story: Story, job: Job, transcript: Transcript) -> None:
+    """Log a request that was answered."""
+    log.info(
+        "request done",
+        extra={
+            "source": type(job.source).__name__,
+            "language": transcript.language,
+            "audio_s": round(story.heard.audio_s, 3),
+            "decode_s": round(story.fetch_s + story.heard.decode_s, 4),
+            "speech_s": round(story.heard.find_speech_s, 4),
+            "first_window_s": story.first_window_s and round(story.first_window_s, 4),
+            "read_s": round(story.read_s, 4),
+            "waited_s": round(story.effort.waited_s, 4),
+            "windows": story.effort.windows,
+            "largest_batch": story.effort.largest_batch,
+            "fallbacks": story.effort.fallbacks,
+        },
+    )
+
+
+def _tell_refusal(error: TranscriberError) -> None:
+    """Log a failure that was foreseen."""
     status = STATUS[error.kind]
     log.log(
         logging.ERROR if status >= 500 else logging.INFO,
         "request refused",
         extra={"status": status, "code": error.slug, "reason": error.message},
     )
+
+
+def _refuse(error: TranscriberError) -> Response:
+    """Answer a failure that was foreseen: one sentence and a slug."""
+    status = STATUS[error.kind]
+    _tell_refusal(error)
     answer = Response(failure(error.message, code=error.slug), status=status, content_type="application/json")
     if isinstance(error, ServiceError) and error.retry_after_s is not None:
         answer.headers["Retry-After"] = str(error.retry_after_s)
@@ -238,7 +317,7 @@ def _fail(error: Exception) -> Response:
     log.error("request failed", exc_info=error)
     _drain(request)
     return Response(
-        failure("the container failed on this request; its log says why", code=TranscriberError.slug),
+        failure(UNFORESEEN, code=TranscriberError.slug),
         status=STATUS[Kind.INTERNAL],
         content_type="application/json",
     )

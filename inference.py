@@ -8,10 +8,11 @@ Nobody holds a whole recording: the first windows are read before the file has b
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,7 @@ from transcriber.audio.fetch import Fetcher
 from transcriber.audio.sources import Source
 from transcriber.audio.waveform import RATE_HZ, Pcm, Waveform
 from transcriber.engines import catalogue
-from transcriber.engines.base import Engine
+from transcriber.engines.base import Capabilities, Engine
 from transcriber.errors import ModelUnavailable, NotReady, TranscriberError
 from transcriber.observability.timeline import Timeline
 from transcriber.options import TranscriptionOptions
@@ -38,6 +39,9 @@ from transcriber.vad.listening import Heard, Listener, Steps
 from transcriber.vad.speech import SpeechDetector
 
 log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 5.0
+"""How long a stream says nothing at most. Connections that are silent for a minute are given up on the way."""
 
 
 @dataclass(slots=True)
@@ -108,6 +112,15 @@ class ModelService:
         if fault is not None:
             raise fault
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the loaded engine can do.
+
+        Raises:
+            NotReady: The model is loading, or failed to load.
+        """
+        return self._ready().engine.capabilities
+
     def admit(self) -> AbstractContextManager[Ticket]:
         """Let a request in before its body is read.
 
@@ -134,25 +147,36 @@ class ModelService:
             TranscriberError: One of the leaves of `errors.py`, whatever happens to the audio or the device.
         """
         story = story or Story()
-        pieces = list(self._read(source, options, ticket, story))
-        return stitch(
-            pieces,
-            duration_s=story.heard.audio_s,
-            speech_s=story.heard.speech_s,
-            language=options.language,
-            task=options.decoding.task,
-        )
+        pieces = [piece for piece in self._read(source, options, ticket, story) if piece is not None]
+        return _transcript(pieces, options, story)
 
     def stream(
         self, source: Source, options: TranscriptionOptions, *, ticket: Ticket, story: Story | None = None
-    ) -> Iterator[Segment]:
+    ) -> Generator[Segment | Transcript | None]:
         """Turn one recording into text, segment by segment: those of `transcribe`, each as soon as it is final.
 
-        An iterator that is closed before its end takes back what still waits for the model.
-        """
-        return segments_of(self._read(source, options, ticket, story or Story()))
+        An iterator that is closed before its end takes back what still waits for the model. Arguments and failures are
+        those of `transcribe`.
 
-    def _read(self, source: Source, options: TranscriptionOptions, ticket: Ticket, story: Story) -> Iterator[Piece]:
+        Yields:
+            Segments; None whenever nothing has come for `HEARTBEAT_S`; at last the transcript.
+        """
+        story = story or Story()
+        pieces: list[Piece] = []
+        said_until_s = 0.0
+        for piece in self._read(source, options, ticket, story, tick_s=HEARTBEAT_S):
+            if piece is None:
+                yield None
+                continue
+            pieces.append(piece)
+            for segment in segments_of([piece], floor_s=said_until_s):
+                said_until_s = segment.end_s
+                yield segment
+        yield _transcript(pieces, options, story)
+
+    def _read(
+        self, source: Source, options: TranscriptionOptions, ticket: Ticket, story: Story, *, tick_s: float = math.inf
+    ) -> Iterator[Piece | None]:
         """Fetch, decode, find speech, cut windows and have them read: all of it as far as the next piece needs it."""
         started_s = self._clock()
         loaded = self._ready()
@@ -172,6 +196,7 @@ class ModelService:
             deadline_s=started_s + self._settings.request_timeout_seconds,
             clock=self._clock,
             effort=story.effort,
+            tick_s=tick_s,
         )
         limit_s = self._settings.max_audio_seconds
         with self._fetcher.open(source) as file, open_sound(file, limit_s=limit_s) as sound:
@@ -209,6 +234,16 @@ class ModelService:
     def _fail(self, failure: TranscriberError) -> None:
         self._failure = failure
         log.critical("model failed to load", extra={"model": self._settings.model_id, "reason": failure.message})
+
+
+def _transcript(pieces: Sequence[Piece], options: TranscriptionOptions, story: Story) -> Transcript:
+    return stitch(
+        pieces,
+        duration_s=story.heard.audio_s,
+        speech_s=story.heard.speech_s,
+        language=options.language,
+        task=options.decoding.task,
+    )
 
 
 def _heard_by(listener: Listener, blocks: Iterator[Pcm], options: TranscriptionOptions) -> Steps:

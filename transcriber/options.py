@@ -26,6 +26,13 @@ class ResponseFormat(StrEnum):
     VTT = "vtt"
 
 
+class StreamFormat(StrEnum):
+    """How the records of an answer are told apart that comes piece by piece."""
+
+    JSON_LINES = "jsonlines"
+    EVENTS = "events"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodingOptions:
     """What an engine is told about every window of a request.

@@ -7,6 +7,7 @@ that is slower than decoding holds decoding back.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -130,17 +131,21 @@ class Reader(Generic[Work]):
     deadline_s: float
     clock: Callable[[], float]
     effort: Effort = field(default_factory=Effort)
+    tick_s: float = math.inf
     _language: str | None = None
     _request: int = field(default_factory=lambda: next(_request_numbers))
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _places: deque[_Place] = field(default_factory=deque)
     _flying: dict[Future[Served], _Flight] = field(default_factory=dict)
 
-    def read(self, steps: Steps) -> Iterator[Piece]:
+    def read(self, steps: Steps) -> Iterator[Piece | None]:
         """Yield a piece for each window, in the order of the recording, each as soon as those before it are read.
 
         Args:
             steps: The passages, as a `Listener` comes upon them.
+
+        Yields:
+            Pieces; and None whenever nothing has come for `tick_s`.
 
         Raises:
             DeadlineExceeded: The request ran out of time.
@@ -151,8 +156,12 @@ class Reader(Generic[Work]):
         self._language = self.options.language
         order = _Order()
         is_listening = True
+        silent_since_s = self.clock()
         try:
             while is_listening or self._places or self._flying:
+                if self.clock() - silent_since_s >= self.tick_s:
+                    yield None
+                    silent_since_s = self.clock()
                 self._submit_what_may_go()
                 if is_listening and self._may_listen():
                     is_listening = self._listen(steps)
@@ -161,7 +170,9 @@ class Reader(Generic[Work]):
                         flight = self._flying.pop(future)
                         piece = self._settle(flight, future.result())
                         is_read = not self._move_on(flight.place, piece)
-                        yield from order.add(piece, number=flight.place.number, is_last=is_read)
+                        for piece_in_turn in order.add(piece, number=flight.place.number, is_last=is_read):
+                            yield piece_in_turn
+                            silent_since_s = self.clock()
         finally:
             for future in self._flying:
                 future.cancel()
@@ -216,10 +227,8 @@ class Reader(Generic[Work]):
             self.effort.began_s = self.clock()
 
     def _first_done(self) -> set[Future[Served]]:
-        done = wait(self._flying, timeout=max(0.0, self.deadline_s - self.clock()), return_when=FIRST_COMPLETED).done
-        if not done:
-            raise _late()
-        return done
+        """Wait for a window, until the request is late or the next tick is due."""
+        return wait(self._flying, timeout=min(self._left_s(), self.tick_s), return_when=FIRST_COMPLETED).done
 
     def _left_s(self) -> float:
         left_s = self.deadline_s - self.clock()

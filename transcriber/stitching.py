@@ -74,11 +74,12 @@ def stitch(
     )
 
 
-def segments_of(pieces: Iterable[Piece]) -> Iterator[Segment]:
+def segments_of(pieces: Iterable[Piece], *, floor_s: float = 0.0) -> Iterator[Segment]:
     """Yield the segments of consecutive windows on the recording's clock, as soon as each window is there.
 
     Args:
         pieces: In the order in which they stand in the recording.
+        floor_s: Where the last segment of the pieces before these has ended.
 
     Yields:
         Segments with text, within their passages, ascending; none begins before the one before it has ended. Words
@@ -87,7 +88,6 @@ def segments_of(pieces: Iterable[Piece]) -> Iterator[Segment]:
     Source: `generate_segments` and `restore_speech_timestamps` of faster-whisper 1.2.1. There times are rounded to
     0.01 s and may run backwards where a word straddles a cut.
     """
-    floor_s = 0.0
     for piece in pieces:
         hypothesis = piece.hypothesis
         is_followed = advance(len(piece.passage), piece.start_sample, hypothesis) is not None

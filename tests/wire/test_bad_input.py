@@ -177,7 +177,18 @@ BAD: list[tuple[str, Sent, type[TranscriberError], tuple[str, ...]]] = [
     ("an unknown field of null", fields(colour=None), MalformedRequest, ("'colour'",)),
     ("a misspelt field", fields(beamsize=5), MalformedRequest, ("'beamsize'", "did you mean 'beam_size'?")),
     ("two faults", fields(beam_size="many", vad_filter="no"), MalformedRequest, ("'beam_size'", "; 'vad_filter'")),
-    ("a stream", fields(stream=True), UnsupportedOption, ("'stream'", "one piece")),
+    (
+        "a stream of subtitles",
+        fields(stream=True, response_format="srt"),
+        UnsupportedOption,
+        ("'stream'", "'response_format' is \"srt\"", '"json"'),
+    ),
+    (
+        "a stream and none",
+        fields(stream=False, accept="text/event-stream"),
+        MalformedRequest,
+        ("Accept", "'stream' is false"),
+    ),
     ("a stream as text", fields(stream="true"), MalformedRequest, ("'stream' is \"true\"",)),
     ("a picture", fields(accept="image/png"), UnacceptableFormat, ("'image/png'", "application/json")),
     # Raw bytes.
@@ -198,8 +209,12 @@ BAD: list[tuple[str, Sent, type[TranscriberError], tuple[str, ...]]] = [
     ("raw: not UTF-8", attributes("initial_prompt=%FF"), MalformedRequest, ("'initial_prompt'", "UTF-8")),
     ("raw: beyond ASCII", attributes("initial_prompt=é"), MalformedRequest, ("Custom-Attributes", "ASCII")),
     ("raw: too long", attributes("x" * 1025), MalformedRequest, ("Custom-Attributes", "1025", "1024")),
-    ("raw: a stream", attributes("stream=true"), UnsupportedOption, ("'stream'",)),
-    ("raw: only a stream", attributes("", accept="text/event-stream"), UnsupportedOption, ("Accept", "one piece")),
+    (
+        "raw: a stream of text",
+        attributes("stream=true;response_format=text"),
+        UnsupportedOption,
+        ("'stream'", "'response_format' is \"text\""),
+    ),
     # Forms.
     ("form: no bytes", posted(EMPTY), NotAudio, ("empty",)),
     ("form: no file", parts(), MalformedRequest, ("no audio", "'file'")),
@@ -234,7 +249,12 @@ BAD: list[tuple[str, Sent, type[TranscriberError], tuple[str, ...]]] = [
         MalformedRequest,
         (form.GRANULARITIES, "verbose_json"),
     ),
-    ("form: a stream", posted(stream="true"), UnsupportedOption, ("'stream'",)),
+    (
+        "form: a stream of captions",
+        posted(stream="true", response_format="vtt"),
+        UnsupportedOption,
+        ("'stream'", "'response_format' is \"vtt\""),
+    ),
 ]
 
 

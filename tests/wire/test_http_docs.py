@@ -21,7 +21,8 @@ from transcriber.rendering.documents import (
     VerboseWord,
     WordDocument,
 )
-from transcriber.rendering.formats import MEDIA_TYPES
+from transcriber.rendering.events import DoneRecord, ErrorRecord, SegmentRecord
+from transcriber.rendering.formats import MEDIA_TYPES, STREAM_MEDIA_TYPES
 from transcriber.settings import Settings
 from transcriber.wire import accept, form, json_body
 from transcriber.wire.fields import OptionFields
@@ -72,10 +73,11 @@ def test_every_form_has_a_heading_and_a_media_type() -> None:
     assert {(f"`{form}`", f"`{media}`") for form, media in MEDIA_TYPES.items()} <= {
         (row[1], row[2]) for row in ROWS if len(row) == 3
     }
+    assert {f"`{media}`" for media in STREAM_MEDIA_TYPES.values()} <= {row[2] for row in ROWS if len(row) == 3}
 
 
 def test_every_media_type_of_accept_is_named() -> None:
-    assert {*accept.MEDIA_TYPES, *accept.STREAMS} <= FIRST_CELLS
+    assert {*accept.MEDIA_TYPES} <= FIRST_CELLS
 
 
 def test_every_language_is_listed() -> None:
@@ -104,3 +106,12 @@ def test_examples_are_what_is_sent_and_answered() -> None:
     assert set(verbose["segments"][0]) == set(VerboseSegment.__annotations__)
     assert set(verbose["words"][0]) == set(VerboseWord.__annotations__)
     assert set(failure) == set(FailureDocument.__annotations__)
+
+
+def test_the_records_of_a_stream_are_shown() -> None:
+    lines = [json.loads(line) for line in re.findall(r"^({\"type\".*})$", TEXT, re.MULTILINE)]
+
+    assert [line["type"] for line in lines] == ["segment", "segment", "done"]
+    assert all(set(line) == set(SegmentRecord.__annotations__) - {"words"} for line in lines[:2])
+    assert set(lines[2]) == set(DoneRecord.__annotations__)
+    assert all(f'"{name}": ' in TEXT.partition("## A stream")[2] for name in ErrorRecord.__annotations__)

@@ -95,15 +95,28 @@ class FailureDocument(TypedDict):
 
 def json(transcript: Transcript, *, with_segments: bool, with_words: bool) -> str:
     """Write the transcript in our own shape, as one line of JSON."""
-    document = TranscriptDocument(
+    document = transcript_document(transcript)
+    if with_segments:
+        document["segments"] = [segment_document(segment, with_words=with_words) for segment in transcript.segments]
+    return _line(document)
+
+
+def transcript_document(transcript: Transcript) -> TranscriptDocument:
+    """Put a transcript into our own shape, without its segments."""
+    return TranscriptDocument(
         text=transcript.text,
         detected_language=transcript.language,
         language_probability=_rounded(transcript.language_probability),
         duration=_seconds(transcript.duration_s),
     )
-    if with_segments:
-        document["segments"] = [_segment(segment, with_words=with_words) for segment in transcript.segments]
-    return _line(document)
+
+
+def segment_document(segment: Segment, *, with_words: bool) -> SegmentDocument:
+    """Put a segment into our own shape."""
+    document = SegmentDocument(start=_seconds(segment.start_s), end=_seconds(segment.end_s), text=segment.text.strip())
+    if with_words:
+        document["words"] = [_word(word) for word in segment.words or ()]
+    return document
 
 
 def verbose_json(transcript: Transcript, *, with_segments: bool, with_words: bool) -> str:
@@ -143,13 +156,6 @@ def failure(sentence: str, *, code: str) -> str:
 def text(transcript: Transcript) -> str:
     """Write nothing but the text, and a line's end."""
     return f"{transcript.text}\n"
-
-
-def _segment(segment: Segment, *, with_words: bool) -> SegmentDocument:
-    document = SegmentDocument(start=_seconds(segment.start_s), end=_seconds(segment.end_s), text=segment.text.strip())
-    if with_words:
-        document["words"] = [_word(word) for word in segment.words or ()]
-    return document
 
 
 def _word(word: Word) -> WordDocument:

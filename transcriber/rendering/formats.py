@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import assert_never
 
-from transcriber.options import ResponseFormat
+from transcriber.options import ResponseFormat, StreamFormat
 from transcriber.rendering import documents, subtitles
 from transcriber.transcript import Transcript
 
@@ -18,6 +18,15 @@ MEDIA_TYPES = MappingProxyType(
         ResponseFormat.TEXT: "text/plain; charset=utf-8",
         ResponseFormat.SRT: "application/x-subrip; charset=utf-8",
         ResponseFormat.VTT: "text/vtt; charset=utf-8",
+    }
+)
+
+
+STREAM_MEDIA_TYPES = MappingProxyType(
+    {
+        StreamFormat.JSON_LINES: "application/jsonlines",
+        # An event stream is UTF-8 always (HTML Living Standard §9.2.5).
+        StreamFormat.EVENTS: "text/event-stream",
     }
 )
 

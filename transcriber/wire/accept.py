@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from transcriber.errors import UnacceptableFormat, UnsupportedOption
-from transcriber.options import ResponseFormat
+from transcriber.errors import UnacceptableFormat
+from transcriber.options import ResponseFormat, StreamFormat
 
-MEDIA_TYPES = MappingProxyType(
+Form = ResponseFormat | StreamFormat
+
+MEDIA_TYPES: MappingProxyType[str, Form] = MappingProxyType(
     {
         "application/json": ResponseFormat.JSON,
         "text/plain": ResponseFormat.TEXT,
@@ -17,12 +19,12 @@ MEDIA_TYPES = MappingProxyType(
         "text/srt": ResponseFormat.SRT,
         "text/vtt": ResponseFormat.VTT,
         "application/json;profile=verbose": ResponseFormat.VERBOSE_JSON,
+        "application/jsonlines": StreamFormat.JSON_LINES,
+        "application/x-ndjson": StreamFormat.JSON_LINES,
+        "text/event-stream": StreamFormat.EVENTS,
     }
 )
 """What a caller may name -> what is answered; a wildcard means the first that it covers."""
-
-STREAMS = frozenset({"application/jsonlines", "application/x-ndjson", "text/event-stream"})
-"""Forms that are streams of events."""
 
 _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 
@@ -38,7 +40,7 @@ class _Range:
     def is_wildcard(self) -> bool:
         return self.media.endswith("/*")
 
-    def forms(self) -> list[ResponseFormat]:
+    def forms(self) -> list[Form]:
         """List the forms it covers."""
         if not self.is_wildcard:
             return [MEDIA_TYPES[self.media]] if self.media in MEDIA_TYPES else []
@@ -46,7 +48,7 @@ class _Range:
         return [form for media, form in MEDIA_TYPES.items() if media.startswith(family)]
 
 
-def negotiate(accept: str | None) -> ResponseFormat:
+def negotiate(accept: str | None) -> Form:
     """Choose the form that the caller likes best.
 
     The highest quality wins, then a named form before a wildcard, then the caller's order. Elements that cannot be
@@ -56,7 +58,6 @@ def negotiate(accept: str | None) -> ResponseFormat:
         accept: The header; None or blank when there was none, which means JSON.
 
     Raises:
-        UnsupportedOption: The caller accepts only streams.
         UnacceptableFormat: None of the caller's forms can be given.
 
     Example:
@@ -77,14 +78,18 @@ def negotiate(accept: str | None) -> ResponseFormat:
     if choices:
         # max keeps the first of equals.
         return max(choices, key=lambda choice: choice[:2])[2]
-    if any(it.media in STREAMS and it.quality > 0 for it in ranges):
-        raise UnsupportedOption(
-            f"Accept is {accept.strip()[:60]!r}, a stream, but answers come in one piece: ask for application/json"
-        )
     raise UnacceptableFormat(
         f"Accept is {accept.strip()[:60]!r}, but the answer can only be application/json, text/plain, "
-        "application/x-subrip, text/vtt or application/json;profile=verbose"
+        "application/x-subrip, text/vtt or application/json;profile=verbose, or a stream: application/jsonlines or "
+        "text/event-stream"
     )
+
+
+def stream_of(accept: str | None) -> StreamFormat:
+    """Choose the stream for a caller who asked for one in the body: events if they are accepted, else JSON lines."""
+    ranges = [_range_of(element) for element in (accept or "").lower().split(",")]
+    wants_events = any(it.media == "text/event-stream" and it.quality > 0 for it in ranges)
+    return StreamFormat.EVENTS if wants_events else StreamFormat.JSON_LINES
 
 
 def _range_of(element: str) -> _Range:

@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 from transcriber import languages
 from transcriber.audio.sources import Source
 from transcriber.errors import MalformedRequest, UnsupportedOption
-from transcriber.options import LADDER, DecodingOptions, ResponseFormat, Task, TranscriptionOptions
+from transcriber.options import LADDER, DecodingOptions, ResponseFormat, StreamFormat, Task, TranscriptionOptions
 from transcriber.wire import accept as accepted_forms
 from transcriber.wire.job import Answer, Defaults, Job
 
@@ -114,7 +114,7 @@ class OptionFields(BaseModel):
     response_format: Annotated[ResponseFormat, Field(strict=False)] | None = Field(
         default=None, description='"json", "verbose_json", "text", "srt" or "vtt"'
     )
-    stream: bool = Field(default=False, description="true or false")
+    stream: bool | None = Field(default=None, description="true or false")
 
     @model_validator(mode="before")
     @classmethod
@@ -152,12 +152,11 @@ def job_of(fields: OptionFields, *, source: Source, accept: str | None, defaults
         defaults: What holds where the caller chose nothing.
 
     Raises:
-        UnsupportedOption: A stream was asked for.
+        UnsupportedOption: A stream was asked for in a form that is not streamed.
+        MalformedRequest: The caller both wants a stream and does not.
         UnacceptableFormat: None of the forms in `accept` can be given.
     """
-    if fields.stream:
-        raise UnsupportedOption("'stream' is true, but answers come in one piece: leave it out or set it to false")
-    form = fields.response_format or accepted_forms.negotiate(accept)
+    form, stream = _forms(fields, accept)
     segments_by_default = defaults.return_segments or form is ResponseFormat.VERBOSE_JSON
     return Job(
         source=source,
@@ -181,8 +180,26 @@ def job_of(fields: OptionFields, *, source: Source, accept: str | None, defaults
             format=form,
             with_segments=segments_by_default if fields.return_segments is None else fields.return_segments,
             with_words=fields.word_timestamps,
+            stream=stream,
         ),
     )
+
+
+def _forms(fields: OptionFields, accept: str | None) -> tuple[ResponseFormat, StreamFormat | None]:
+    """Choose the form, and how it is streamed if it is: what the caller wrote wins over the header."""
+    if fields.stream:
+        if fields.response_format not in (None, ResponseFormat.JSON):
+            raise UnsupportedOption(
+                f"'stream' is true and 'response_format' is {shown(fields.response_format)}, but a stream carries its "
+                'segments as "json": leave one of the two out'
+            )
+        return ResponseFormat.JSON, accepted_forms.stream_of(accept)
+    form = fields.response_format or accepted_forms.negotiate(accept)
+    if isinstance(form, ResponseFormat):
+        return form, None
+    if fields.stream is False:
+        raise MalformedRequest("Accept asks for a stream, but 'stream' is false: change one of the two")
+    return ResponseFormat.JSON, form
 
 
 def _temperatures(chosen: float | list[float] | None) -> tuple[float, ...]:

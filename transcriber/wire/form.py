@@ -71,7 +71,7 @@ def parse(upload: Upload, fields: Mapping[str, list[str]], *, accept: str | None
         NotAudio: The file is empty.
         MalformedRequest: A field is unknown, ill-formed or there twice, or word timestamps were asked for in a form of
             answer that has no place for them.
-        UnsupportedOption: A stream was asked for.
+        UnsupportedOption: A stream was asked for in a form that is not streamed.
         UnacceptableFormat: None of the forms in `accept` can be given.
     """
     if upload.size_bytes == 0:

@@ -49,7 +49,7 @@ def parse(body: bytes, *, defaults: Defaults, accept: str | None) -> Job:
         MalformedRequest: The body is no JSON object in UTF-8, a field is unknown or ill-formed, or there is not exactly
             one source.
         NotAudio: `audio_b64` holds no bytes.
-        UnsupportedOption: A stream was asked for.
+        UnsupportedOption: A stream was asked for in a form that is not streamed.
         UnacceptableFormat: None of the forms in `accept` can be given.
     """
     fields = validated(JsonFields, _object_of(body))

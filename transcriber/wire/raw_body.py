@@ -44,7 +44,7 @@ def parse(upload: Upload, *, attributes: str | None, accept: str | None, default
     Raises:
         NotAudio: The body is empty.
         MalformedRequest: An option is unknown or ill-formed.
-        UnsupportedOption: A stream was asked for.
+        UnsupportedOption: A stream was asked for in a form that is not streamed.
         UnacceptableFormat: None of the forms in `accept` can be given.
     """
     if upload.size_bytes == 0:
