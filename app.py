@@ -269,6 +269,7 @@ def _tell(story: Story, job: Job, transcript: Transcript) -> None:
             "first_window_s": story.first_window_s and round(story.first_window_s, 4),
             "read_s": round(story.read_s, 4),
             "waited_s": round(story.effort.waited_s, 4),
+            "worked_s": round(story.effort.worked_s, 4),
             "windows": story.effort.windows,
             "largest_batch": story.effort.largest_batch,
             "fallbacks": story.effort.fallbacks,
