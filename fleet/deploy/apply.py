@@ -101,7 +101,7 @@ def apply(steps: Sequence[Step], hands: Hands, progress: Progress, *, waits: boo
                         "command again then, and what is done is left as it is"
                     )
                 _wait(step, hands, place)
-                hands.tell(f"✓ {place} {step.endpoint} is {'gone' if step.until == 'gone' else 'at rest'}")
+                hands.tell(f"✓ {place} {step.endpoint} is {step.end}")
             case _:
                 assert_never(step)
 

@@ -398,12 +398,6 @@ def advice(wanted: Deployment) -> tuple[str, ...]:
         )
     if read.s3_endpoint_url:
         found.append(f"S3_ENDPOINT_URL={read.s3_endpoint_url} is meant for rehearsals on a laptop")
-    found += [
-        f"{wanted.names.endpoint(endpoint.mode)} starts with 1 instance, because SageMaker takes no 0 at first, and "
-        "scales to 0 when its queue stays empty"
-        for endpoint in wanted.endpoints
-        if endpoint.scaling.least == 0
-    ]
     return tuple(found)
 
 

@@ -30,8 +30,7 @@ def _lines(number: int, step: Step) -> Iterator[str]:
             if not step.removes:
                 yield from (f"     {name} = {value}" for name, value in _told(step.parameters, step.what))
         case Wait():
-            ends = {"InService": "in service", "settled": "at rest", "gone": "gone"}[step.until]
-            yield f"{number:>3}. wait until {step.endpoint} is {ends}, {step.limit_s // 60} minutes at most"
+            yield f"{number:>3}. wait until {step.endpoint} is {step.end}, {step.limit_s // 60} minutes at most"
             yield f"     why: {step.why}"
         case _:
             assert_never(step)

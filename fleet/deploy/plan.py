@@ -69,6 +69,11 @@ class Wait:
     limit_s: int
     why: str
 
+    @property
+    def end(self) -> str:
+        """What the endpoint is in the end, in words."""
+        return {"InService": "in service", "settled": "at rest", "gone": "gone"}[self.until]
+
 
 Step = Call | Wait
 
@@ -306,7 +311,10 @@ def _create_endpoint(wanted: Deployment, endpoint: Endpoint) -> Call:
             "Tags": requests.tags(wanted),
         },
         what=f"endpoint {name}",
-        why="from here on instances cost money",
+        why="from here on instances cost money; it starts with 1, the least that SageMaker takes, and goes to 0 when "
+        "its queue stays empty"
+        if endpoint.scaling.least == 0
+        else "from here on instances cost money",
     )
 
 

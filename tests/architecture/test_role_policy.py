@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore import xform_name
+from botocore.session import get_session
 from moto import mock_aws
 
 from tests.conftest import ROOT
@@ -41,6 +44,9 @@ ON_ANYTHING = {
     "cloudwatch:PutMetricData",  # metrics have no ARN
 }
 
+CALLED_OTHERWISE = {"HeadObject": "GetObject"}
+"""Operations of S3 whose permission has another name."""
+
 ARN = r"arn:aws:(?P<service>[a-z0-9]+):(?:REGION)?:(?:ACCOUNT_ID)?:\S+"
 
 
@@ -57,6 +63,20 @@ def grants() -> Iterator[tuple[str, str]]:
 
 def test_role_may_do_what_the_service_needs_and_no_more() -> None:
     assert {action for action, _ in grants()} == NEEDS
+
+
+def test_role_may_do_every_call_that_the_container_makes() -> None:
+    operations = {xform_name(name): name for name in get_session().get_service_model("s3").operation_names}
+    called = {
+        operations[node.func.attr]
+        for path in (ROOT / "transcriber").rglob("*.py")
+        if "import boto3" in path.read_text("utf-8")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in operations
+    }
+
+    assert called
+    assert {f"s3:{CALLED_OTHERWISE.get(name, name)}" for name in called} <= {action for action, _ in grants()}
 
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.get("Sid", "without Sid"))

@@ -54,7 +54,8 @@ def test_a_dry_run_offline_shows_the_steps_of_both_endpoints() -> None:
     assert "MaxConcurrentInvocationsPerInstance = 64" in ended.stdout
     assert "PutMetricAlarm: alarm transcriber-async-from-zero" in ended.stdout
     assert "RoutingStrategy = LEAST_OUTSTANDING_REQUESTS" in ended.stdout
-    assert "note: transcriber-async starts with 1 instance" in ended.stderr
+    assert "it starts with 1, the least that SageMaker takes" in ended.stdout
+    assert ended.stderr == ""
 
 
 def test_json_holds_what_is_sent_and_nothing_else_is_on_stdout() -> None:
