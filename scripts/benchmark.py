@@ -97,6 +97,9 @@ CROWD = 64
 """Requests that the container lets in at once (MAX_REQUESTS_IN_FLIGHT)."""
 
 WINDOW_S = 30
+SWEEP_S = 1.0
+"""For each of the roofline's some twenty ways of using the device, once; the best are measured at length, in turns."""
+
 ROOFLINE_WITHIN_S = 1800.0
 LIBRARIES = ("ctranslate2", "faster-whisper", "litserve", "numpy", "onnxruntime", "av")
 
@@ -261,13 +264,20 @@ def run_rounds(
         tell=tell,
     )
     with_roofline = ROOFLINE in choice.sides and not choice.url
-    progress.total = choice.rounds * (turns.count + len(choice.recordings_s) * with_roofline)
+    progress.total = choice.rounds * (turns.count + len(choice.recordings_s) * with_roofline) + with_roofline
+    sweep = None
     rooflines = []
+    if with_roofline:
+        tell("roofline: which workers and batches are best")
+        shortest = min(choice.recordings_s)
+        sweep = roofline(choice, shortest, material[shortest], seconds=min(SWEEP_S, choice.seconds))
     for number in range(choice.rounds):
         for length_s in choice.recordings_s:
-            if with_roofline:
+            if sweep:
                 tell(f"roofline, {length_s} s")
-                rooflines.append(roofline(choice, length_s, material[length_s]))
+                rooflines.append(
+                    roofline(choice, length_s, material[length_s], seconds=choice.seconds / 2, among=sweep)
+                )
             turns.closed(length_s)
         turns.open(seed=number)
         turns.mix()
@@ -316,8 +326,18 @@ def warm_up(side: Side, material: Mapping[int, tuple[Recording, ...]]) -> int:
     return words
 
 
-def roofline(choice: Choice, length_s: int, recordings: Sequence[Recording]) -> Roofline:
-    """Measure what the device does without a server, over the same recordings."""
+def roofline(
+    choice: Choice, length_s: int, recordings: Sequence[Recording], *, seconds: float, among: Roofline | None = None
+) -> Roofline:
+    """Measure what the device does without a server, over the same recordings.
+
+    Args:
+        choice: The command line's.
+        length_s: Of the recordings.
+        recordings: What the callers send.
+        seconds: For each way of using the device that is tried.
+        among: Try only the workers and batches that were best here; None tries all.
+    """
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for number, recording in enumerate(recordings):
@@ -325,7 +345,11 @@ def roofline(choice: Choice, length_s: int, recordings: Sequence[Recording]) -> 
             path.write_bytes(recording.body)
             paths.append(str(path))
         command = [sys.executable, str(BASELINES / "roofline.py"), "--model", str(choice.model)]
-        command += ["--recordings", *paths, "--seconds", str(choice.seconds)]
+        command += ["--recordings", *paths, "--seconds", str(seconds)]
+        if among:
+            best = (among.device, among.with_preprocessing)
+            command += ["--workers", *sorted({str(peak.workers) for peak in best})]
+            command += ["--batches", *sorted({str(peak.batch) for peak in best})]
         written = output_of(ROOFLINE, command, logs=LOGS, within_s=ROOFLINE_WITHIN_S)
     return roofline_from_json(written, recording_s=length_s)
 
@@ -391,7 +415,7 @@ def upload_growth(side: Side, upload_mib: int) -> Upload:
     with urllib.request.urlopen(request, timeout=600) as answer:
         answer.read()
     grown_mib = memory_mib(worker, "VmHWM") - before_mib
-    return Upload(upload_mib=upload_mib, decoded_mib=upload_mib, grown_mib=grown_mib)
+    return Upload(upload_mib=upload_mib, grown_mib=grown_mib)
 
 
 def memory_mib(pid: int, name: str) -> float:

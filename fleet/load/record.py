@@ -83,7 +83,6 @@ class Upload:
     """How much resident memory grew while a large file came in, in MiB."""
 
     upload_mib: float
-    decoded_mib: float
     grown_mib: float
 
 

@@ -125,11 +125,9 @@ def _crowd(record: Record) -> str:
 def _upload(record: Record) -> str:
     if record.upload is None:
         return ""
-    upload = record.upload
-    above_mib = max(0.0, upload.grown_mib - upload.decoded_mib)
     return (
-        f"A WAV upload of {upload.upload_mib:.0f} MiB ({upload.decoded_mib:.0f} MiB of samples): resident memory grew "
-        f"by {upload.grown_mib:.0f} MiB at its peak, {above_mib:.0f} MiB above the samples."
+        f"While a WAV of {record.upload.upload_mib:.0f} MiB came in and was read, resident memory grew by "
+        f"{record.upload.grown_mib:.0f} MiB at its peak."
     )
 
 

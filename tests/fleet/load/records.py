@@ -100,7 +100,7 @@ def record(**changes: Any) -> Record:
             ),
         ),
         batch_ms=50.0,
-        upload=Upload(upload_mib=300, decoded_mib=300.0, grown_mib=301.5),
+        upload=Upload(upload_mib=300, grown_mib=12.5),
     )
     return replace(whole, **changes)
 
