@@ -9,6 +9,7 @@ each thing that happens, and stops everything on Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -50,7 +51,7 @@ aws s3 ls s3://{bucket}/out/
 aws sqs receive-message --queue-url {queue}
 
 # the same with boto3
-python - <<'PYTHON'
+{python} - <<'PYTHON'
 import boto3, json
 runtime, s3 = boto3.client("sagemaker-runtime"), boto3.client("s3")
 with open("tests/data/en-one-phrase.wav", "rb") as audio:
@@ -76,7 +77,8 @@ def main() -> int:
         image_environ={"MODEL_ID": "demo"},
         patience=Patience(minute_s=arguments.scale_seconds, publish_s=min(arguments.scale_seconds, 10)),
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both ways of stopping are one
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell lets what it runs in the background ignore SIGINT
+        signal.signal(number, signal.default_int_handler)
     try:
         with Emulator(options, tell=tell) as emulator:
             try:
@@ -101,11 +103,11 @@ def parse() -> argparse.Namespace:
         "--port", type=int, default=8090, help="port of the one address (default 8090; 0 takes a free one)"
     )
     parser.add_argument(
-        "--instances", type=number, default=1, help="instances of the asynchronous endpoint at first (1)"
+        "--instances", type=count, default=1, help="instances of the asynchronous endpoint at first (1)"
     )
-    parser.add_argument("--max-instances", type=number, help="autoscaling goes up to here (default: --instances, or 4)")
+    parser.add_argument("--max-instances", type=count, help="autoscaling goes up to here (default: --instances, or 4)")
     parser.add_argument(
-        "--max-concurrent-per-instance", type=number, default=4, help="orders that an instance works on at once (4)"
+        "--max-concurrent-per-instance", type=count, default=4, help="orders that an instance works on at once (4)"
     )
     parser.add_argument(
         "--scale-seconds", type=float, default=5, help="how long a minute of autoscaling lasts here (5; 60 is real)"
@@ -123,7 +125,7 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def number(text: str) -> int:
+def count(text: str) -> int:
     """Understand a number of instances or orders."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
@@ -189,6 +191,7 @@ def build(url: str, arguments: argparse.Namespace) -> None:
             later=ASYNC,
             bucket=BUCKET,
             queue=queue,
+            python=os.path.relpath(sys.executable),
         ),
         flush=True,
     )

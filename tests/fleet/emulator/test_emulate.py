@@ -24,7 +24,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return {**kept, "TMPDIR": str(scratch), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return {**kept, "TMPDIR": str(scratch)}
 
 
 @pytest.fixture
@@ -47,6 +47,7 @@ def test_printed_lines_work_and_sigterm_ends_it_cleanly(
     with output.open("w") as file:
         process = subprocess.Popen(
             [sys.executable, str(SCRIPT), "--port", "0", "--container-url", container],
+            cwd=ROOT,
             env=environ,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -55,7 +56,7 @@ def test_printed_lines_work_and_sigterm_ends_it_cleanly(
         wait_for(lambda: "Ctrl-C stops everything." in output.read_text() or process.poll() is not None, "readiness")
         text = output.read_text()
         exports = re.findall(r"^export .*$", text, flags=re.MULTILINE)
-        block = re.search(r"^python - <<'PYTHON'\n.*?^PYTHON$", text, flags=re.MULTILINE | re.DOTALL)
+        block = re.search(r"^\S+ - <<'PYTHON'\n.*?^PYTHON$", text, flags=re.MULTILINE | re.DOTALL)
         assert block, text
         pasted = subprocess.run(
             ["bash", "-e"],
