@@ -130,7 +130,7 @@ def _make(call: Call, hands: Hands, arns: dict[str, str], place: str) -> str:
 
 
 def _verb(operation: str) -> str:
-    return "made" if operation.startswith("Create") else "set"
+    return {"Create": "made", "Update": "updated"}.get(operation[:6], "set")
 
 
 def _wait(wait: Wait, hands: Hands, place: str) -> None:

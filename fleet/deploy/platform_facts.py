@@ -88,7 +88,8 @@ GPUS: Mapping[str, Gpu] = MappingProxyType(
     }
 )
 """GPU of each instance family. docs.aws.amazon.com/ec2/latest/instancetypes/ac.html (accelerated computing);
-compute capabilities: developer.nvidia.com/cuda-gpus."""
+compute capabilities: developer.nvidia.com/cuda-gpus. Nothing was found on g7; it is taken for a sibling of g7e, which
+gives it the newest driver."""
 
 UNSUITABLE: tuple[tuple[str, str], ...] = (
     (r"p2", "its GPU (K80) is older than any that CUDA 12 knows"),
