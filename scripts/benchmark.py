@@ -270,7 +270,7 @@ def run_rounds(
     if with_roofline:
         tell("roofline: which workers and batches are best")
         shortest = min(choice.recordings_s)
-        sweep = roofline(choice, shortest, material[shortest], seconds=min(SWEEP_S, choice.seconds))
+        sweep = roofline(choice, shortest, material[shortest], seconds=min(SWEEP_S, choice.seconds / 4))
     for number in range(choice.rounds):
         for length_s in choice.recordings_s:
             if sweep:

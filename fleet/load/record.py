@@ -136,8 +136,8 @@ class Record:
     upload: Upload | None = None
 
     def select(self, kind: Kind, *, side: str | None = None, recording_s: int | None = None) -> Iterator[Measured]:
-        """Yield what was measured, in the order of the measurement; None means any."""
-        for one in self.measured:
+        """Yield what was measured, in the order of `sides`; None means any."""
+        for one in sorted(self.measured, key=lambda it: self.sides.index(it.side)):
             if one.kind == kind and side in (None, one.side) and recording_s in (None, one.recording_s):
                 yield one
 

@@ -27,6 +27,12 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:
         assert len({line.count("|") for line in block}) == 1
 
 
+def test_servers_stand_in_one_order_whoever_was_measured_first() -> None:
+    turned = record(measured=tuple(reversed(record().measured)))
+
+    assert [one.side for one in turned.select("closed")] == [one.side for one in record().select("closed")]
+
+
 def test_report_of_little_is_short() -> None:
     nothing = record(sides=("the server",), measured=(), rooflines=(), upload=None, words={}, idle_cpu={})
 
