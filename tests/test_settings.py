@@ -25,6 +25,10 @@ def test_sagemakers_port_goes_before_ours() -> None:
     assert load({"PORT": "9000", "SAGEMAKER_BIND_TO_PORT": "9100"}).bind_port == 9100
 
 
+def test_the_names_of_the_aws_sdks_are_not_taken_for_slips() -> None:
+    assert load({"AWS_ENDPOINT_URL": "http://127.0.0.1:8090", "AWS_S3_ENDPOINT_URL": "http://127.0.0.1"}) == load({})
+
+
 def test_an_empty_value_means_the_default() -> None:
     assert load({"MAX_CONCURRENT": "", "PORT": ""}) == load({})
 

@@ -21,6 +21,9 @@ LIKENESS = 0.88
 """How alike (difflib's ratio) an unknown variable must be to a setting to be taken for a slip of the pen. The
 environment is shared with the platform and other software, so other unknown names cannot be refused."""
 
+OTHERS = "AWS_"
+"""How names begin that belong to the AWS SDKs: AWS_ENDPOINT_URL is no slip of S3_ENDPOINT_URL."""
+
 Bytes = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -121,4 +124,6 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _closest(name: str, known: set[str]) -> str | None:
+    if name.startswith(OTHERS):
+        return None
     return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=LIKENESS)), None)

@@ -6,6 +6,9 @@ from hypothesis import strategies as st
 
 from transcriber.engines.model_file import Shape
 from transcriber.engines.shares import (
+    CACHED_BATCH_WINDOWS,
+    CACHED_MODEL_BYTES,
+    CPU_BATCH_WINDOWS,
     KNEE_WINDOWS,
     MOST_WORKERS,
     SMALL_MODEL_BYTES,
@@ -13,6 +16,7 @@ from transcriber.engines.shares import (
     item_bytes,
     largest_by_index,
     on_cpu,
+    windows_on_cpu,
     windows_on_cuda,
     workers_on_cuda,
 )
@@ -92,3 +96,15 @@ def test_a_window_of_the_encoders_own_size_decides_for_turbo_and_the_decoders_fo
 )
 def test_a_cpu_is_shared_out_by_the_models_size(model_bytes: int, chosen: dict[str, int], expected: Share) -> None:
     assert on_cpu(cores=8, model_bytes=model_bytes, **chosen) == expected
+
+
+@pytest.mark.parametrize(
+    ("model_bytes", "expected"),
+    [
+        (1, CACHED_BATCH_WINDOWS),
+        (CACHED_MODEL_BYTES - 1, CACHED_BATCH_WINDOWS),
+        (CACHED_MODEL_BYTES, CPU_BATCH_WINDOWS),
+    ],
+)
+def test_a_model_that_stays_in_the_caches_gets_small_batches(model_bytes: int, expected: int) -> None:
+    assert windows_on_cpu(model_bytes) == expected

@@ -77,7 +77,8 @@ def _load_on_cpu(source: _Source, settings: Settings) -> WhisperEngine:
         model,
         vocabulary_size=len(source.vocabulary),
         largest_batch=min(
-            settings.max_batch_windows or shares.CPU_BATCH_WINDOWS, shares.largest_by_index(source.shape)
+            settings.max_batch_windows or shares.windows_on_cpu(source.table.size_bytes),
+            shares.largest_by_index(source.shape),
         ),
         replicas=share.workers,
         suppressed=suppressed,
