@@ -197,12 +197,15 @@ def test_an_hour_takes_no_more_memory_than_some_windows(serve: Serve, changes: d
 def test_a_stream_is_the_transcript_segment_by_segment(serve: Serve, changes: dict[str, Any]) -> None:
     service = serve(FakeEngine())
     with service.admit() as ticket:
-        streamed = tuple(service.stream(LongFile(600).upload(), _options(changes), ticket=ticket))
+        *streamed, whole = (
+            part for part in service.stream(LongFile(600).upload(), _options(changes), ticket=ticket) if part
+        )
     with service.admit() as ticket:
         transcript = service.transcribe(LongFile(600).upload(), _options(changes), ticket=ticket)
 
-    assert streamed == transcript.segments
-    assert list(streamed) == sorted(streamed, key=lambda segment: segment.start_s)
+    assert whole == transcript
+    assert tuple(streamed) == transcript.segments
+    assert streamed == sorted(streamed, key=lambda segment: segment.start_s)
     assert transcript.speech_s == (600.0 if changes == {"vad_filter": False} else pytest.approx(582, abs=3))
 
 

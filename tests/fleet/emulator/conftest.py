@@ -177,6 +177,14 @@ def aws() -> Iterator[Aws]:
             client.close()
 
 
+@pytest.fixture(autouse=True)
+def bucket(request: pytest.FixtureRequest) -> None:
+    """Make the bucket anew for whoever uses the emulator: all stand-ins of a process share what they hold, and another
+    folder's tests may have emptied it."""
+    if "aws" in request.fixturenames:
+        request.getfixturevalue("aws").make_bucket()
+
+
 @pytest.fixture(scope="session")
 def realtime(aws: Aws) -> str:
     """A real-time endpoint that no test changes."""
