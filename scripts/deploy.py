@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fleet.deploy import commands, desired, platform_facts
+from fleet.deploy import capacity, commands, desired, platform_facts
 from fleet.deploy.apply import Hands
 from fleet.deploy.desired import CannotDeploy, Deployment, Mode, Names, Place
 
@@ -95,14 +95,14 @@ def _endpoint(
     read = desired.read_settings(container.environment)
     if mode is Mode.REALTIME:
         least = arguments.min if arguments.mode == "realtime" else max(1, arguments.min)
-        target = arguments.target_requests or desired.requests_at_once(read, instance_type=arguments.instance_type)
+        target = arguments.target_requests or capacity.requests_at_once(read, instance_type=arguments.instance_type)
         results = None
     else:
         least = arguments.min
-        jobs = arguments.jobs_at_once or desired.jobs_at_once(
+        jobs = arguments.jobs_at_once or capacity.jobs_at_once(
             read, longest_recording_s=arguments.longest_recording * 60.0
         )
-        desired.check_jobs_at_once(jobs, read)
+        capacity.check_jobs_at_once(jobs, read)
         target = arguments.target_jobs or jobs
         results = _results(arguments, names, jobs)
     return desired.Endpoint(

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from fleet.deploy import platform_facts
 from fleet.deploy.model_check import resolved
-from fleet.deploy.plan import Call, Step, Wait
+from fleet.deploy.steps import Call, Step, Wait
 from fleet.deploy.survey import Clients, is_absent
 
 POLL_EVERY_S = 15.0

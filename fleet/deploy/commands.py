@@ -23,7 +23,8 @@ from fleet.deploy import checks, listing, model_check
 from fleet.deploy.apply import Hands, Progress, StepFailed, Unfinished, apply, explain, sentence
 from fleet.deploy.desired import CannotDeploy, Deployment, Mode, Names, advice
 from fleet.deploy.existing import NOTHING
-from fleet.deploy.plan import Step, calls, plan, remarks, removal
+from fleet.deploy.plan import plan, remarks, removal
+from fleet.deploy.steps import Step, calls
 from fleet.deploy.survey import Clients, survey
 
 CREDENTIAL_ERRORS = (

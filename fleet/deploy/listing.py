@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
-from fleet.deploy.plan import Call, PolicyArn, Step, Wait
+from fleet.deploy.steps import Call, PolicyArn, Step, Wait
 
 UNTOLD = frozenset({"Tags", "ServiceNamespace", "ScalableDimension", "VariantName", "InitialVariantWeight"})
 """Parameters that are the same in every plan; the JSON has them."""

@@ -17,7 +17,7 @@ import botocore.session
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from fleet.deploy.plan import Call, PolicyArn
+from fleet.deploy.steps import Call, PolicyArn
 
 AnyShape = Any  # botocore's shapes; each kind has attributes of its own
 

@@ -6,76 +6,29 @@ empty plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from fleet.deploy import platform_facts, requests
 from fleet.deploy.desired import OWNER_TAG, CannotDeploy, Deployment, Endpoint, Mode, Names
 from fleet.deploy.existing import Existing
-from fleet.deploy.requests import SCALED, Parameters
+from fleet.deploy.steps import (
+    SETTLING_S,
+    Call,
+    PolicyArn,
+    Step,
+    Wait,
+    delete_alarm,
+    delete_config,
+    delete_endpoint,
+    delete_model,
+    delete_policy,
+    deregister,
+)
 
 STARTING_S = 1800
 """How long a wait goes on beyond the time that the container and its model are given: for finding an instance and
 pulling the image. Generous, because giving up helps nobody: SageMaker goes on."""
-
-SETTLING_S = 3600
-"""How long a wait for somebody else's change goes on, or for an endpoint to be gone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyArn:
-    """Stands for the ARN of a policy that an earlier step makes: AWS chooses it."""
-
-    policy: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One API call.
-
-    Attributes:
-        service: What boto3 calls the service.
-        operation: What the API calls the operation.
-        parameters: What is sent; a `PolicyArn` may stand in the place of an ARN.
-        what: The thing that is made, changed or removed.
-        why: A clause for whoever reads the plan.
-        removes: Whether the thing is gone afterwards.
-    """
-
-    service: str
-    operation: str
-    parameters: Parameters
-    what: str
-    why: str
-    removes: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Until an endpoint has come to rest.
-
-    Attributes:
-        endpoint: Its name.
-        until: `InService` with `config`; `settled` is anything that can be updated or deleted; `gone`.
-        config: The configuration that must serve then, or the update has been rolled back; None for any.
-        limit_s: Seconds after which we stop waiting.
-        why: A clause for whoever reads the plan.
-    """
-
-    endpoint: str
-    until: Literal["InService", "settled", "gone"]
-    config: str | None = None
-    limit_s: int
-    why: str
-
-    @property
-    def end(self) -> str:
-        """What the endpoint is in the end, in words."""
-        return {"InService": "in service", "settled": "at rest", "gone": "gone"}[self.until]
-
-
-Step = Call | Wait
 
 
 def plan(wanted: Deployment, existing: Existing) -> tuple[Step, ...]:
@@ -110,16 +63,16 @@ def removal(names: Names, existing: Existing) -> tuple[Step, ...]:
     strangers = existing.endpoints.keys() - {endpoint.name for endpoint in ours}
     resources = {names.resource(mode) for mode in Mode if names.endpoint(mode) not in strangers}
     return (
-        *((_delete_alarm(names, "it wakes an endpoint that goes"),) if existing.alarm else ()),
-        *(_delete_policy(policy.name, policy.resource) for policy in existing.policies if policy.resource in resources),
-        *(_deregister(resource, "the endpoint goes") for resource in existing.targets if resource in resources),
-        *(step for endpoint in ours for step in _delete_endpoint(endpoint.name, endpoint.status)),
+        *((delete_alarm(names, "it wakes an endpoint that goes"),) if existing.alarm else ()),
+        *(delete_policy(policy.name, policy.resource) for policy in existing.policies if policy.resource in resources),
+        *(deregister(resource, "the endpoint goes") for resource in existing.targets if resource in resources),
+        *(step for endpoint in ours for step in delete_endpoint(endpoint.name, endpoint.status)),
         *(
             Wait(endpoint=endpoint.name, until="gone", limit_s=SETTLING_S, why="its configuration is in use until then")
             for endpoint in ours
         ),
-        *(_delete_config(name) for name in existing.configs),
-        *(_delete_model(name) for name in existing.models),
+        *(delete_config(name) for name in existing.configs),
+        *(delete_model(name) for name in existing.models),
         *(
             Call(
                 service="sns",
@@ -201,7 +154,7 @@ def _change(wanted: Deployment, endpoint: Endpoint, existing: Existing) -> _Chan
         why="instances start, pull the image and load the model; scaling can be set only on an endpoint in service",
     )
     resource = wanted.names.resource(endpoint.mode)
-    deregistering = (_deregister(resource, "it comes back with the endpoint"),) if resource in existing.targets else ()
+    deregistering = (deregister(resource, "it comes back with the endpoint"),) if resource in existing.targets else ()
     found = existing.endpoints.get(name)
     if found is None:
         return _Change(steps=(*deregistering, _create_endpoint(wanted, endpoint)), wait=served, loses_scaling=True)
@@ -211,7 +164,7 @@ def _change(wanted: Deployment, endpoint: Endpoint, existing: Existing) -> _Chan
             f"{OWNER_TAG}={wanted.names.deployment}); choose another --name, or delete that endpoint first"
         )
     if found.status in {"Failed", "Deleting"}:
-        deleting = _delete_endpoint(name, found.status) if found.status == "Failed" else ()
+        deleting = delete_endpoint(name, found.status) if found.status == "Failed" else ()
         gone = Wait(endpoint=name, until="gone", limit_s=SETTLING_S, why="its name is taken until then")
         return _Change(
             steps=(*deregistering, *deleting, gone, _create_endpoint(wanted, endpoint)), wait=served, loses_scaling=True
@@ -232,7 +185,7 @@ def _change(wanted: Deployment, endpoint: Endpoint, existing: Existing) -> _Chan
         steps=(
             *((settled,) if found.status in platform_facts.BUSY_STATUSES else ()),
             *(
-                (_deregister(resource, "SageMaker refuses another instance type while scaling is set"),)
+                (deregister(resource, "SageMaker refuses another instance type while scaling is set"),)
                 if loses_scaling
                 else ()
             ),
@@ -361,9 +314,9 @@ def _waking(
     found = existing.policy(names.wake_policy)
     if endpoint.scaling.least > 0:
         if existing.alarm is not None:
-            yield _delete_alarm(names, "an instance always runs")
+            yield delete_alarm(names, "an instance always runs")
         if found is not None and not loses_scaling:
-            yield _delete_policy(found.name, found.resource)
+            yield delete_policy(found.name, found.resource)
         return
     action = PolicyArn(policy=names.wake_policy) if is_new or found is None else found.arn
     alarm = requests.wake_alarm(wanted, endpoint, action=action)
@@ -418,83 +371,8 @@ def _leftovers(wanted: Deployment, existing: Existing) -> Iterator[Step]:
     configs = [name for name in existing.configs if name not in kept_configs]
     used_models = {config.model for name, config in existing.configs.items() if name in kept_configs}
     used_models.add(requests.model(wanted)["ModelName"])
-    yield from (_delete_config(name) for name in configs)
-    yield from (_delete_model(name) for name in existing.models if name not in used_models)
-
-
-def _delete_endpoint(name: str, status: str) -> Sequence[Step]:
-    steps: list[Step] = []
-    if status in platform_facts.BUSY_STATUSES:
-        steps.append(
-            Wait(endpoint=name, until="settled", limit_s=SETTLING_S, why=f"it is {status} and cannot be deleted")
-        )
-    if status != "Deleting":
-        steps.append(
-            Call(
-                service="sagemaker",
-                operation="DeleteEndpoint",
-                parameters={"EndpointName": name},
-                what=f"endpoint {name}",
-                why="its instances stop, and stop costing money",
-                removes=True,
-            )
-        )
-    return steps
-
-
-def _deregister(resource: str, why: str) -> Call:
-    return Call(
-        service="application-autoscaling",
-        operation="DeregisterScalableTarget",
-        parameters={**SCALED, "ResourceId": resource},
-        what=f"scaling of {resource.split('/')[1]}",
-        why=why,
-        removes=True,
-    )
-
-
-def _delete_policy(name: str, resource: str) -> Call:
-    return Call(
-        service="application-autoscaling",
-        operation="DeleteScalingPolicy",
-        parameters={**SCALED, "PolicyName": name, "ResourceId": resource},
-        what=f"scaling policy {name}",
-        why="it is not needed any more",
-        removes=True,
-    )
-
-
-def _delete_alarm(names: Names, why: str) -> Call:
-    return Call(
-        service="cloudwatch",
-        operation="DeleteAlarms",
-        parameters={"AlarmNames": [names.wake_policy]},
-        what=f"alarm {names.wake_policy}",
-        why=why,
-        removes=True,
-    )
-
-
-def _delete_config(name: str) -> Call:
-    return Call(
-        service="sagemaker",
-        operation="DeleteEndpointConfig",
-        parameters={"EndpointConfigName": name},
-        what=f"endpoint configuration {name}",
-        why="no endpoint uses it any more",
-        removes=True,
-    )
-
-
-def _delete_model(name: str) -> Call:
-    return Call(
-        service="sagemaker",
-        operation="DeleteModel",
-        parameters={"ModelName": name},
-        what=f"model {name}",
-        why="no endpoint configuration uses it any more",
-        removes=True,
-    )
+    yield from (delete_config(name) for name in configs)
+    yield from (delete_model(name) for name in existing.models if name not in used_models)
 
 
 def _keeps_its_endpoint(wanted: Deployment, endpoint: Endpoint, existing: Existing) -> bool:
@@ -526,8 +404,3 @@ def _driver(wanted: Deployment) -> str:
 
 def _load(endpoint: Endpoint) -> str:
     return "requests in flight" if endpoint.mode is Mode.REALTIME else "jobs"
-
-
-def calls(steps: Iterable[Step]) -> tuple[Call, ...]:
-    """Return the calls among steps."""
-    return tuple(step for step in steps if isinstance(step, Call))

@@ -37,7 +37,7 @@ class World:
         if self.options.running_url is not None:
             address = urllib.parse.urlsplit(self.options.running_url)
             return RunningServer((address.hostname or "127.0.0.1", address.port or 80))
-        # For S3 only: serve takes AWS_ENDPOINT_URL for a misspelt S3_ENDPOINT_URL and does not start.
+        # S3 is all that the container calls.
         role = {} if isolated else {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": self.url}
         return ServeProcess(
             self.options.command,

@@ -48,9 +48,9 @@ class Phase:
     name: str
     steps: int
     mixes: tuple[WindowMix, ...]
-    adam_rate: float
-    muon_rate: float
-    warm_steps: int
+    adam_rate: float = 2e-3
+    muon_rate: float = 6e-3
+    warm_steps: int = 1
     fall: tuple[float, float] = (0, 0)
     unprompted: int = 3
     attention: float = 0.3
@@ -81,8 +81,6 @@ SCHEDULE = (
         name="align",
         steps=1100,
         mixes=(WindowMix(length_s=4, windows=48, share=1, letters=0.5),),
-        adam_rate=2e-3,
-        muon_rate=6e-3,
         warm_steps=60,
     ),
     Phase(
@@ -102,18 +100,12 @@ SCHEDULE = (
         name="listen",
         steps=350,
         mixes=LISTEN,
-        adam_rate=2e-3,
-        muon_rate=6e-3,
-        warm_steps=1,
     ),
     # Long prompts take a quarter of the time and teach no sounds.
     Phase(
         name="listen without prompts",
         steps=650,
         mixes=LISTEN,
-        adam_rate=2e-3,
-        muon_rate=6e-3,
-        warm_steps=1,
         unprompted=25,
     ),
     # All that a model is given, in better sound and ever smaller steps, from which most of the accuracy comes.
@@ -121,9 +113,6 @@ SCHEDULE = (
         name="settle",
         steps=1300,
         mixes=EVERYTHING,
-        adam_rate=2e-3,
-        muon_rate=6e-3,
-        warm_steps=1,
         fall=(0, 0.4),
         unprompted=6,
         attention=0.15,
@@ -134,9 +123,6 @@ SCHEDULE = (
         name="meet strangers",
         steps=1100,
         mixes=EVERYTHING,
-        adam_rate=2e-3,
-        muon_rate=6e-3,
-        warm_steps=1,
         fall=(0.4, 0.7),
         unprompted=6,
         attention=0.15,
@@ -151,9 +137,6 @@ SCHEDULE = (
             WindowMix(length_s=12, windows=16, share=0.25, letters=0.2),
             WindowMix(length_s=30, windows=8, share=0.55, letters=0),
         ),
-        adam_rate=2e-3,
-        muon_rate=6e-3,
-        warm_steps=1,
         fall=(0.7, 1),
         unprompted=5,
         attention=0.2,

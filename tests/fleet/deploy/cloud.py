@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from botocore.session import get_session
 
 from fleet.deploy import model_check
-from fleet.deploy.plan import Call
+from fleet.deploy.steps import Call
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"

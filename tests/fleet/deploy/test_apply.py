@@ -8,7 +8,8 @@ from botocore.exceptions import EndpointConnectionError
 from fleet.deploy.apply import Progress, StepFailed, Unfinished, apply, explain, sentence
 from fleet.deploy.desired import Mode
 from fleet.deploy.existing import NOTHING
-from fleet.deploy.plan import Wait, plan, removal
+from fleet.deploy.plan import plan, removal
+from fleet.deploy.steps import Wait
 from tests.fleet.deploy.cloud import Cloud, refusal
 from tests.fleet.deploy.wishes import NAMES, Stage, carry_out, container, found, make, wish
 

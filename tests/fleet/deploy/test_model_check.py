@@ -9,7 +9,8 @@ import pytest
 from fleet.deploy.desired import Mode
 from fleet.deploy.existing import NOTHING
 from fleet.deploy.model_check import faults, resolved
-from fleet.deploy.plan import Call, PolicyArn, calls, plan
+from fleet.deploy.plan import plan
+from fleet.deploy.steps import Call, PolicyArn, calls
 from tests.fleet.deploy.wishes import wish
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from fleet.deploy import model_check
 from fleet.deploy.desired import OWNER_TAG, CannotDeploy, Deployment, Mode, Names
 from fleet.deploy.existing import NOTHING
-from fleet.deploy.plan import Call, PolicyArn, Step, Wait, calls, covers, plan, remarks, removal
+from fleet.deploy.plan import covers, plan, remarks, removal
+from fleet.deploy.steps import Call, PolicyArn, Step, Wait, calls
 from tests.fleet.deploy.cloud import Cloud
 from tests.fleet.deploy.wishes import BOTH, NAMES, carry_out, container, found, make, results, wish
 

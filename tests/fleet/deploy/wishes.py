@@ -9,7 +9,8 @@ from fleet.deploy import platform_facts
 from fleet.deploy.apply import Hands, Progress, apply
 from fleet.deploy.desired import Container, Deployment, Endpoint, Instances, Mode, Names, Place, Results, Scaling
 from fleet.deploy.existing import Existing
-from fleet.deploy.plan import Step, plan
+from fleet.deploy.plan import plan
+from fleet.deploy.steps import Step
 from fleet.deploy.survey import Clients, survey
 from tests.fleet.deploy.cloud import ACCOUNT, REGION, Cloud
 

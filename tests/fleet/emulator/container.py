@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
             ill.set()
         if command.get("die"):
             os._exit(7)
-        time.sleep(command.get("sleep", 0))
+        time.sleep(command.get("sleep", 0))  # how slow the container is to be, told by the test
         headers = command.get("headers", {})
         if "chunked" not in command:
             self.answer(command.get("status", 200), command.get("body", str(max(crowd))).encode(), headers)
@@ -65,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
             self.wfile.write(f"{len(part.encode()):x}\r\n".encode() + part.encode() + b"\r\n")
             self.wfile.flush()
-            time.sleep(command.get("pause", 0))
+            time.sleep(command.get("pause", 0))  # likewise, between two parts
         self.wfile.write(b"0\r\n\r\n")
 
     def read_chunks(self) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 from fleet.load.errors import CannotMeasure
 from fleet.load.sides import Side, free_port, output_of, started
 
+# The child only has to be there: it is stopped with its server, long before it would end by itself.
 SERVER = """
 import http.server, subprocess, sys
 class Handler(http.server.BaseHTTPRequestHandler):
