@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from transcriber.audio.waveform import RATE_HZ
 from transcriber.engines.base import Capabilities, Retry, Window
 from transcriber.errors import DeadlineExceeded, DeviceFault, TooLarge
 from transcriber.options import DecodingOptions, Task, TranscriptionOptions
-from transcriber.reading import BATCHES_AHEAD, Reader
+from transcriber.reading import BATCHES_AHEAD, Effort, Reader
 from transcriber.scheduling.admission import Admission
 from transcriber.scheduling.gate import Gate
-from transcriber.scheduling.scheduler import Scheduler
+from transcriber.scheduling.scheduler import Scheduler, Served
 from transcriber.stitching import Piece
 from transcriber.transcript import Hypothesis, Segment
 from transcriber.vad.spans import Span
@@ -42,6 +45,8 @@ class FakeEngine:
     behave: Callable[[Window], Hypothesis] = heard
     windows: list[Window] = field(default_factory=list)
     largest_batch: int = 2
+    replicas: int = 1
+    detects_language: bool = True
 
     @property
     def capabilities(self) -> Capabilities:
@@ -49,10 +54,10 @@ class FakeEngine:
             name="fake",
             longest_window_s=LONGEST_S,
             largest_batch=self.largest_batch,
-            replicas=1,
+            replicas=self.replicas,
             word_timestamps=False,
             languages=frozenset(),
-            detects_language=True,
+            detects_language=self.detects_language,
             tasks=frozenset(Task),
         )
 
@@ -82,7 +87,12 @@ def read() -> Iterator[Read]:
     admission = Admission(limit_requests=9, limit_waiting_s=1e9, clock=lambda: 0.0)
 
     def run(
-        engine: FakeEngine, steps: Iterable[Sequence[Tape]], *, deadline_s: float = 9.0, **options: object
+        engine: FakeEngine,
+        steps: Iterable[Sequence[Tape]],
+        *,
+        deadline_s: float = 9.0,
+        effort: Effort | None = None,
+        **options: object,
     ) -> list[Piece]:
         scheduler: Scheduler[Window] = Scheduler(engine, clock=lambda: 0.0)
         scheduler.start()
@@ -97,10 +107,11 @@ def read() -> Iterator[Read]:
                 ticket=ticket,
                 deadline_s=deadline_s,
                 clock=lambda: 0.0,
+                effort=effort or Effort(),
             )
             pieces = list(reader.read(iter(steps)))
             assert ticket.waiting_s == pytest.approx(200.0 - settled_s(pieces))
-            assert reader.effort.windows == len(pieces) == len(engine.windows)
+            assert reader.effort.windows == len(engine.windows)
             return pieces
 
     yield run
@@ -115,6 +126,23 @@ def settled_s(pieces: list[Piece]) -> float:
         for span in piece.passage.spans:
             held[span.start : span.stop] = True
     return float(np.count_nonzero(held)) / RATE_HZ
+
+
+def told(pieces: list[Piece]) -> list[tuple[int, str | None, str]]:
+    """Give of each piece where it starts, its language and its text."""
+    return [
+        (
+            piece.passage.spans[0].start + piece.start_sample,
+            piece.hypothesis.language,
+            piece.hypothesis.segments[0].text,
+        )
+        for piece in pieces
+    ]
+
+
+def number_of(window: Window) -> int:
+    """Tell which of `passages` of 3 s each a window is of, by where in `PCM` the passage begins."""
+    return round(float(window.samples[0]) * 32768 / (4 * RATE_HZ - 65536))
 
 
 def tape(*spans: Span) -> Tape:
@@ -162,6 +190,73 @@ def test_until_the_language_is_known_one_window_is_read_at_a_time(read: Read) ->
     read(engine, passages(3, 3, 3, 3, 3))
 
     assert [window.language for window in engine.windows] == [None, None, None, "de", "de"]
+
+
+def test_as_many_windows_as_replicas_are_read_ahead_of_the_language(read: Read) -> None:
+    """And no more until the first has told it, however long it takes."""
+
+    def behave(window: Window) -> Hypothesis:
+        if number_of(window) == 0:
+            assert is_second_read.wait(9)
+            assert len(engine.windows) == 2
+        else:
+            is_second_read.set()
+        return heard(window)
+
+    is_second_read = threading.Event()
+    engine = FakeEngine(behave=behave, largest_batch=1, replicas=2)
+    read(engine, passages(3, 3, 3, 3))
+
+    assert [window.language for window in engine.windows] == [None, None, "en", "en"]
+
+
+def test_the_first_window_tells_the_language_though_it_comes_in_last(read: Read) -> None:
+    class Watched(Effort):
+        def add(self, served: Served) -> None:
+            super().add(served)
+            has_landed.set()
+
+    def behave(window: Window) -> Hypothesis:
+        if number_of(window) == 0:
+            assert has_landed.wait(9)
+        return heard(window, language="en" if number_of(window) == 0 else "de")
+
+    has_landed = threading.Event()
+    engine = FakeEngine(behave=behave, largest_batch=1, replicas=2)
+    pieces = read(engine, passages(3, 3), effort=Watched())
+
+    assert [piece.hypothesis.language for piece in pieces] == ["en", "en"]
+    assert [window.language for window in engine.windows] == [None, None, "en"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    languages=st.lists(st.sampled_from(["en", "de", None]), min_size=1, max_size=6),
+    consumed_s=st.sampled_from([1.0, 3.0]),
+    replicas=st.integers(2, 4),
+)
+def test_what_is_read_ahead_changes_nothing(
+    read: Read, languages: list[str | None], consumed_s: float, replicas: int
+) -> None:
+    """Each passage is in a language of its own, and is heard otherwise in another."""
+
+    def behave(window: Window) -> Hypothesis:
+        spoken = languages[number_of(window)]
+        said = heard(window, language=spoken, consumed_s=None if window.start_sample else consumed_s)
+        text = f"{spoken} in {said.language}" if spoken else ""
+        return replace(said, language=spoken and said.language, segments=(Segment(start_s=0.0, end_s=0.5, text=text),))
+
+    steps = passages(*[3.0] * len(languages))
+    one_by_one, ahead = FakeEngine(behave=behave), FakeEngine(behave=behave, largest_batch=1, replicas=replicas)
+
+    assert told(read(ahead, steps)) == told(read(one_by_one, steps))
+
+
+def test_an_engine_that_tells_no_language_is_not_waited_for(read: Read) -> None:
+    engine = FakeEngine(behave=lambda window: heard(window, language=None), detects_language=False)
+    read(engine, passages(3, 3, 3, 3))
+
+    assert [window.language for window in engine.windows] == [None] * 4
 
 
 def test_a_language_that_is_given_is_not_asked_for(read: Read) -> None:

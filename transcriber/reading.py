@@ -105,10 +105,15 @@ class _Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flight:
-    """A window on its way through the model, and the passage as it was when it left."""
+    """A window on its way through the model, and the passage as it was when it left.
+
+    Attributes:
+        language: It was read in; None where the model was to tell.
+    """
 
     place: _Place
     passage: Passage
+    language: str | None
 
 
 _request_numbers = itertools.count()
@@ -119,8 +124,11 @@ class Reader(Generic[Work]):
     """Reads one request.
 
     Passages are read side by side, each from its start to its end: where the model left the end of a window unsettled,
-    the next window of the passage begins there. Until the language is known, one window at a time is read; silence does
-    not tell a language.
+    the next window of the passage begins there.
+
+    The language is the one that the first window tells which has any; silence tells none. Until it is known, as many
+    windows as there are replicas are read ahead, each in the language that it tells itself, mostly the same one. What
+    was read in another is read again.
     """
 
     engine: Engine[Work]
@@ -137,6 +145,7 @@ class Reader(Generic[Work]):
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _places: deque[_Place] = field(default_factory=deque)
     _flying: dict[Future[Served], _Flight] = field(default_factory=dict)
+    _landed: dict[int, tuple[_Flight, Served]] = field(default_factory=dict)
 
     def read(self, steps: Steps) -> Iterator[Piece | None]:
         """Yield a piece for each window, in the order of the recording, each as soon as those before it are read.
@@ -167,8 +176,13 @@ class Reader(Generic[Work]):
                     is_listening = self._listen(steps)
                 elif self._flying:
                     for future in self._first_done():
-                        flight = self._flying.pop(future)
-                        piece = self._settle(flight, future.result())
+                        self._land(self._flying.pop(future), future.result())
+                    for flight, served in self._settled():
+                        piece = Piece(
+                            passage=flight.passage,
+                            start_sample=flight.place.start_sample,
+                            hypothesis=served.hypothesis,
+                        )
                         is_read = not self._move_on(flight.place, piece)
                         for piece_in_turn in order.add(piece, number=flight.place.number, is_last=is_read):
                             yield piece_in_turn
@@ -178,10 +192,16 @@ class Reader(Generic[Work]):
                 future.cancel()
 
     def _submit_what_may_go(self) -> None:
-        while self._places and self._places[0].is_ready and len(self._flying) < (self._most if self._language else 1):
+        most = self.engine.capabilities.replicas if self._is_to_be_told else self._most
+        while self._places and self._places[0].is_ready and len(self._flying) + len(self._landed) < most:
             place = self._places.popleft()
             if len(place.tape):
                 self._submit(place)
+
+    @property
+    def _is_to_be_told(self) -> bool:
+        """Whether a window has yet to tell the language."""
+        return self._language is None and self.engine.capabilities.detects_language
 
     @property
     def _most(self) -> int:
@@ -197,6 +217,7 @@ class Reader(Generic[Work]):
         if not self._flying:
             return True
         held = [*self._places, *(flight.place for flight in self._flying.values())]
+        held += [flight.place for flight, _served in self._landed.values()]
         has_room = len(held) < self._most and all(len(p.tape) < self._most * self._limit_samples for p in held)
         return has_room and not any(future.done() for future in self._flying)
 
@@ -209,13 +230,13 @@ class Reader(Generic[Work]):
         return tapes is not None
 
     def _submit(self, place: _Place) -> None:
-        flight = _Flight(place=place, passage=place.passage())
+        flight = _Flight(place=place, passage=place.passage(), language=self._language)
         with self.gate.turn(within_s=self._left_s()):
             work = self.engine.prepare(
                 Window(
                     samples=place.samples(),
                     start_sample=place.start_sample,
-                    language=self._language,
+                    language=flight.language,
                     decoding=self.options.decoding,
                     context=place.context,
                     is_first=place.number == 0 and not place.is_begun,
@@ -236,12 +257,28 @@ class Reader(Generic[Work]):
             raise _late()
         return left_s
 
-    def _settle(self, flight: _Flight, served: Served) -> Piece:
+    def _land(self, flight: _Flight, served: Served) -> None:
         self.effort.add(served)
-        hypothesis = served.hypothesis
-        if self._language is None:
-            self._language = hypothesis.language
-        return Piece(passage=flight.passage, start_sample=flight.place.start_sample, hypothesis=hypothesis)
+        self._landed[flight.place.number] = (flight, served)
+
+    def _settled(self) -> Iterator[tuple[_Flight, Served]]:
+        """Take out what has been read for good: all but what waits for an earlier window to tell the language."""
+        for number in sorted(self._landed):
+            if self._is_to_be_told and number > min(self._unread(), default=number):
+                return
+            flight, served = self._landed.pop(number)
+            told = served.hypothesis.language
+            if self._is_to_be_told:
+                self._language = told
+            if flight.language is None and told not in (self._language, None):
+                self._places.appendleft(flight.place)
+            else:
+                yield flight, served
+
+    def _unread(self) -> Iterator[int]:
+        """Give the numbers of the places that a window is to be read of, or is being read."""
+        yield from (place.number for place in self._places)
+        yield from (flight.place.number for flight in self._flying.values())
 
     def _move_on(self, place: _Place, piece: Piece) -> bool:
         """Go on to the passage's next window; False when there is none."""
