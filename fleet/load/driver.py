@@ -120,7 +120,11 @@ class _Stage:
         return thread
 
     def closed_loop(self, load: Closed, recordings: tuple[Recording, ...]) -> tuple[float, float]:
-        """Let callers call until the time is up; return from when until when answers count."""
+        """Let callers call until the time is up; return from when until when answers count: both moments of an answer.
+
+        Callers who share batches are answered in bursts. A span that ended anywhere between two of them would count
+        time in which the next was all but done.
+        """
         numbers = itertools.count()
         first_answers = itertools.count(1)
 
@@ -141,7 +145,9 @@ class _Stage:
         self._is_over.wait(load.seconds)
         while len(self.samples) < enough and not self._is_over.is_set():
             self._is_over.wait(LOOK_AGAIN_S)
-        return opened_s, self.clock()
+        now_s = self.clock()
+        answered_s = [it.done_s for it in tuple(self.samples) if opened_s < it.done_s <= now_s and not it.complaint]
+        return opened_s, max(answered_s, default=now_s)
 
     def open_loop(self, load: Open, recordings: tuple[Recording, ...]) -> tuple[float, float]:
         """Send each request when it is due; return when the first was due and when the last was answered."""

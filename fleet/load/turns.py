@@ -18,6 +18,7 @@ SHARE_OF_BEST = 0.6
 """Of the best closed-loop rate, for the open loop: busy, and not yet full."""
 
 LEAST_ANSWERS = 5
+LEAST_ANSWERS_PER_CALLER = 2
 """That a closed loop is measured by, however long they take."""
 
 
@@ -144,7 +145,9 @@ class Turns:
         return {name: self._idle_cpu_s[name] / seconds for name, seconds in self._idle_s.items()}
 
     def _callers(self, number: int) -> Closed:
-        return Closed(callers=number, seconds=self.loads.seconds, answers=LEAST_ANSWERS)
+        return Closed(
+            callers=number, seconds=self.loads.seconds, answers=max(LEAST_ANSWERS, number * LEAST_ANSWERS_PER_CALLER)
+        )
 
     def _in_turn(self) -> list[Side]:
         """Return the sides, another one first each time."""

@@ -73,6 +73,13 @@ def test_closed_loop_stays_open_until_enough_answers_came() -> None:
     assert sum(ran.opened_s <= sample.done_s <= ran.closed_s for sample in ran.samples) >= 48
 
 
+def test_the_span_ends_with_an_answer() -> None:
+    plan = Plan(load=Closed(callers=2, seconds=0.001, answers=50), recordings=(recording(),))
+    ran = drive(plan, lambda: FakeLine(lambda _: GOOD))
+
+    assert ran.closed_s in {sample.done_s for sample in ran.samples}
+
+
 def test_recordings_are_sent_in_rotation() -> None:
     recordings = tuple(recording(number) for number in range(3))
     asked: list[bytes] = []
