@@ -62,6 +62,7 @@ class Sound:
         repeats: Share of the phrases that are drawn among those in which something is said twice running, such as
             "five five": decoders lose count there. They are drawn otherwise as well.
         crowded: Share of the windows whose pauses are as short as between stretches that voice detection cuts out.
+        cut: Share of the full windows that end in the middle of a phrase.
     """
 
     least_db: float = 3
@@ -69,6 +70,7 @@ class Sound:
     breathy: float = 0
     repeats: float = 0
     crowded: float = 0.25
+    cut: float = 0.45
 
 
 class Layout:
@@ -112,7 +114,7 @@ class Layout:
             if stop_s > duration_s and not full and not spoken and stop_s + 0.1 <= length_s:
                 duration_s = stop_s + 0.1
             cut = stop_s > duration_s
-            if cut and not (full and spoken and draw.random() < 0.45):
+            if cut and not (full and spoken and draw.random() < sound.cut):
                 break
             first = int(at_s * RATE_HZ)
             samples[first : first + len(voice)] += voice * np.float32(gain * 10 ** draw.uniform(-0.25, 0.25))

@@ -241,7 +241,12 @@ def _step(run: Run, step: int, rank: int, network: Whisper, maker: WindowMaker, 
     prompt_tokens = random_prompt_length(shared, phase.unprompted)
     own = random.Random(f"{run.seed}/{step}/{rank}")
     batch = maker.batch(
-        max(1, mix.windows // run.workers), mix.length_s, prompt_tokens=prompt_tokens, sound=phase.sound, draw=own
+        max(1, mix.windows // run.workers),
+        mix.length_s,
+        prompt_tokens=prompt_tokens,
+        sound=phase.sound,
+        translated=phase.translated,
+        draw=own,
     )
     optimisers.gradients.zero_()
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -17,6 +17,7 @@ from .layout import FULL_WINDOW_S, Layout, Sound, Spoken, Window
 from .phrases import LANGUAGES, Language, written
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from random import Random
 
     from tokenizers import Tokenizer
@@ -31,9 +32,6 @@ FULL_WINDOW_FRAMES = 1500
 LONGEST_SEQUENCE = 446
 LONGEST_PROMPT = 223
 """faster-whisper's limit of text before `<|startoftranscript|>`: half of 448 positions less one."""
-
-TRANSLATED: dict[Language, float] = {"en": 0.2, "es": 0.36, "fr": 0.36, "de": 0.36, "zh": 0.6}
-"""How many of a language's windows are translated: the more, the less its word order is like English."""
 
 FIRST_TIMESTAMP_LIMIT = 50
 """`max_initial_timestamp` of 1 s: speech that begins later in a full window is still given this start."""
@@ -127,7 +125,16 @@ class WindowMaker:
     def _special(self, name: str) -> int:
         return int(self.tokenizer.get_vocab()[f"<|{name}|>"])
 
-    def batch(self, windows: int, length_s: float, *, prompt_tokens: int, sound: Sound, draw: Random) -> Batch:
+    def batch(  # one argument for each thing that a step is made of
+        self,
+        windows: int,
+        length_s: float,
+        *,
+        prompt_tokens: int,
+        sound: Sound,
+        translated: Mapping[Language, float],
+        draw: Random,
+    ) -> Batch:
         """Make one step's windows, each with two sequences that share its encoder run.
 
         Args:
@@ -135,6 +142,7 @@ class WindowMaker:
             length_s: Of each, at most 30.
             prompt_tokens: Length of the text before `<|startoftranscript|>`, for those sequences that get any.
             sound: How speech may sound.
+            translated: How many of a language's windows are translated.
             draw: Source of all chance.
         """
         mel, offsets, labels = [], [], []
@@ -149,7 +157,7 @@ class WindowMaker:
             moved = length_s < FULL_WINDOW_S and draw.random() >= 0.35
             offset = draw.randint(0, FULL_WINDOW_FRAMES - round(length_s * ENCODER_FRAMES_PER_S)) if moved else 0
             offsets.append(offset)
-            sequences += self._two_sequences(window, offset, prompt_tokens, draw)
+            sequences += self._two_sequences(window, offset, prompt_tokens, translated[window.language], draw)
             spelled = (letter for spoken in window.spoken for letter in f"{spoken.phrase.text.lower()} ")
             labels.append([self.letters[letter] for letter in spelled])
         longest = max(len(sequence.inputs) for sequence in sequences)
@@ -169,7 +177,7 @@ class WindowMaker:
         )
 
     def _two_sequences(
-        self, window: Window, offset: int, prompt_tokens: int, draw: Random
+        self, window: Window, offset: int, prompt_tokens: int, translated: float, draw: Random
     ) -> tuple[Sequence, Sequence]:
         """Ask a window twice: transcribed with timestamps, and without them, translated, or both."""
         first = self._sequence(
@@ -180,7 +188,7 @@ class WindowMaker:
             timestamps=True,
             prompt_tokens=prompt_tokens if draw.random() < 0.8 else 0,
         )
-        task: Task = "translate" if draw.random() < TRANSLATED[window.language] else "transcribe"
+        task: Task = "translate" if draw.random() < translated else "transcribe"
         # A phrase cut off by the window's end can only be told by a timestamp, so such a window is never without them.
         timestamps = window.cut_start_s is not None or (task == "translate" and draw.random() < 0.6)
         second_prompt = prompt_tokens if draw.random() < 0.3 else 0
