@@ -6,9 +6,11 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from functools import partial
 from itertools import chain
+from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, cast
 
@@ -22,13 +24,13 @@ from transcriber.audio.spool import spool
 from transcriber.errors import Kind, MalformedRequest, ServiceError, TooLarge, TranscriberError
 from transcriber.observability import logs
 from transcriber.observability.timeline import Timeline
-from transcriber.options import StreamFormat
-from transcriber.rendering import events
+from transcriber.options import StreamFormat, Task
+from transcriber.rendering import events, openai
 from transcriber.rendering.documents import failure
 from transcriber.rendering.formats import STREAM_MEDIA_TYPES, render
 from transcriber.settings import Settings
 from transcriber.transcript import Segment, Transcript
-from transcriber.wire import form, json_body, raw_body
+from transcriber.wire import body, form
 from transcriber.wire.job import Defaults, Job
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ fewer may each be larger."""
 LARGEST_TRANSFORMS_MB = 100
 """What SageMaker lets them have together (CreateTransformJob, MaxPayloadInMB)."""
 
+OPENAI_PATHS = "/v1/"
 UNFORESEEN = "the container failed on this request; its log says why"
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
@@ -86,6 +89,9 @@ def create(settings: Settings | None = None, service: ModelService | None = None
     door = _Door(settings, service)
     app.add_url_rule("/ping", view_func=door.ping, methods=["GET", "POST"])
     app.add_url_rule("/invocations", view_func=door.invocations, methods=["POST"])
+    app.add_url_rule("/v1/audio/transcriptions", view_func=door.transcriptions, methods=["POST"])
+    app.add_url_rule("/v1/audio/translations", view_func=door.translations, methods=["POST"])
+    app.add_url_rule("/v1/models", view_func=door.models, methods=["GET"])
     app.add_url_rule("/execution-parameters", view_func=door.execution_parameters, methods=["GET"])
     app.register_error_handler(TranscriberError, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
@@ -102,6 +108,7 @@ class _Door:
     def __init__(self, settings: Settings, service: ModelService) -> None:
         self._settings = settings
         self._service = service
+        self._since_s = int(time.time())
         self._defaults = Defaults(vad_filter=settings.default_vad_filter, return_segments=settings.return_segments)
 
     def ping(self) -> Response:
@@ -125,11 +132,29 @@ class _Door:
         }
         return Response(json.dumps(parameters) + "\n", content_type="application/json")
 
+    def models(self) -> Response:
+        """List the one model, as OpenAI lists its own."""
+        name = Path(self._settings.model_id)  # a folder's place in the container is nobody's business
+        listed = openai.models(name.name if name.is_absolute() else str(name), created_s=self._since_s)
+        return Response(listed, content_type="application/json")
+
     def invocations(self) -> Response:
-        """Turn the audio of one request into text."""
+        """Turn the audio of one request into text, in whatever dialect it comes."""
+        return self._answered(self._job)
+
+    def transcriptions(self) -> Response:
+        """Do so for OpenAI's clients."""
+        return self._answered(partial(self._form, task=Task.TRANSCRIBE))
+
+    def translations(self) -> Response:
+        """Do so for OpenAI's clients who want English."""
+        return self._answered(partial(self._form, task=Task.TRANSLATE))
+
+    def _answered(self, understand: Callable[[Request, ExitStack], Job]) -> Response:
+        """Let a request in, understand it, and answer it; what was spooled lives until then."""
         with ExitStack() as stack:
             ticket = stack.enter_context(self._service.admit())
-            job = stack.enter_context(self._job(request))
+            job = understand(request, stack)
             story = Story()
             if job.answer.stream is not None:
                 parts = self._service.stream(job.source, job.options, ticket=ticket, story=story)
@@ -140,43 +165,41 @@ class _Door:
                 format=job.answer.format,
                 with_segments=job.answer.with_segments,
                 with_words=job.answer.with_words,
+                dialect=job.answer.dialect,
             )
             _tell(story, job, transcript)
         return Response(rendered.body, content_type=rendered.media_type)
 
-    @contextmanager
-    def _job(self, incoming: Request) -> Iterator[Job]:
-        """Understand the body, whatever dialect it is in; what was spooled lives as long as the block."""
-        accept = incoming.headers.get("Accept")
-        with ExitStack() as stack:
-            if incoming.mimetype == "multipart/form-data":
-                yield form.parse(self._part(incoming, stack), _fields(incoming), accept=accept, defaults=self._defaults)
-                return
-            upload = stack.enter_context(
-                spool(
-                    cast("BinaryIO", incoming.stream),
-                    limit_bytes=self._settings.max_body_bytes,
-                    announced_bytes=incoming.content_length,
-                )
+    def _job(self, incoming: Request, stack: ExitStack) -> Job:
+        """Understand the body of an invocation."""
+        if incoming.mimetype == "multipart/form-data":
+            return self._form(incoming, stack)
+        upload = stack.enter_context(
+            spool(
+                cast("BinaryIO", incoming.stream),
+                limit_bytes=self._settings.max_body_bytes,
+                announced_bytes=incoming.content_length,
             )
-            if incoming.is_json or raw_body.looks_like_json(_peek(upload)):
-                yield json_body.parse(self._text(upload), defaults=self._defaults, accept=accept)
-                return
-            yield raw_body.parse(
-                upload,
-                attributes=incoming.headers.get(CUSTOM_ATTRIBUTES),
-                accept=accept,
-                defaults=self._defaults,
-            )
+        )
+        return body.parse(
+            upload,
+            says_json=incoming.is_json,
+            attributes=incoming.headers.get(CUSTOM_ATTRIBUTES),
+            accept=incoming.headers.get("Accept"),
+            limit_json_bytes=self._settings.max_json_bytes,
+            defaults=self._defaults,
+        )
 
-    def _text(self, upload: Upload) -> bytes:
-        """Read a JSON body into memory."""
-        if upload.size_bytes > self._settings.max_json_bytes:
-            raise TooLarge(
-                f"a JSON body of {upload.size_bytes} bytes is above the {self._settings.max_json_bytes} that this "
-                "container takes; send the audio as the body itself, or name it by s3_uri"
+    def _form(self, incoming: Request, stack: ExitStack, *, task: Task | None = None) -> Job:
+        """Understand a form; the task is that of an OpenAI path."""
+        if incoming.mimetype != "multipart/form-data":
+            raise MalformedRequest(
+                f"the content type is {incoming.mimetype[:60]!r}, but this path takes multipart/form-data, with the "
+                "audio as a file in a part named 'file'; other bodies go to POST /invocations"
             )
-        return upload.file.read()
+        part = self._part(incoming, stack)
+        accept = incoming.headers.get("Accept")
+        return form.parse(part, _fields(incoming), accept=accept, defaults=self._defaults, task=task)
 
     def _part(self, incoming: Request, stack: ExitStack) -> Upload:
         """Take the file out of a form; werkzeug has written it to disk as it came."""
@@ -196,12 +219,6 @@ class _Door:
 
 def _fields(incoming: Request) -> dict[str, list[str]]:
     return {name: list(values) for name, values in incoming.form.lists()}
-
-
-def _peek(upload: Upload) -> bytes:
-    first = upload.file.read(64)
-    upload.file.seek(0)
-    return first
 
 
 def _identify() -> None:
@@ -291,7 +308,7 @@ def _refuse(error: TranscriberError) -> Response:
     """Answer a failure that was foreseen: one sentence and a slug."""
     status = STATUS[error.kind]
     _tell_refusal(error)
-    answer = Response(failure(error.message, code=error.slug), status=status, content_type="application/json")
+    answer = _failure(error.message, code=error.slug, status=status)
     if isinstance(error, ServiceError) and error.retry_after_s is not None:
         answer.headers["Retry-After"] = str(error.retry_after_s)
     _drain(request)
@@ -310,18 +327,21 @@ def _refuse_http(error: HTTPException) -> Response:
         405: "this path does not take this method; send audio to POST /invocations, ask GET /ping for health",
     }.get(status, error.name)
     _drain(request)
-    return Response(failure(sentence, code="not_found"), status=status, content_type="application/json")
+    return _failure(sentence, code="not_found", status=status)
 
 
 def _fail(error: Exception) -> Response:
     """Answer a failure that nobody foresaw; the caller learns nothing of the container's inside."""
     log.error("request failed", exc_info=error)
     _drain(request)
-    return Response(
-        failure(UNFORESEEN, code=TranscriberError.slug),
-        status=STATUS[Kind.INTERNAL],
-        content_type="application/json",
-    )
+    return _failure(UNFORESEEN, code=TranscriberError.slug, status=STATUS[Kind.INTERNAL])
+
+
+def _failure(sentence: str, *, code: str, status: int) -> Response:
+    """Write a failure in the shape of those who call the path."""
+    is_openai = request.path.startswith(OPENAI_PATHS)
+    text = openai.failure(sentence, code=code, status=status) if is_openai else failure(sentence, code=code)
+    return Response(text, status=status, content_type="application/json")
 
 
 def _drain(incoming: Request) -> None:

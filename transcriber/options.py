@@ -27,10 +27,25 @@ class ResponseFormat(StrEnum):
 
 
 class StreamFormat(StrEnum):
-    """How the records of an answer are told apart that comes piece by piece."""
+    """How the records of an answer are told apart that comes piece by piece.
+
+    `OPENAI` are events too, but others: text that is appended to text.
+    """
 
     JSON_LINES = "jsonlines"
     EVENTS = "events"
+    OPENAI = "openai"
+
+
+class Dialect(StrEnum):
+    """Whose fields a request is written in, and whose answer it expects."""
+
+    OWN = "own"
+    OPENAI = "openai"
+    JUMPSTART = "jumpstart"
+    HUGGING_FACE = "hugging_face"
+    VOXTRAL = "voxtral"
+    PARAKEET = "parakeet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from transcriber.options import ResponseFormat, StreamFormat
 from transcriber.wire.accept import MEDIA_TYPES, negotiate, stream_of
 
 JSON, VERBOSE, TEXT, SRT, VTT = ResponseFormat
-LINES, EVENTS = StreamFormat
+LINES, EVENTS, _ = StreamFormat
 
 
 @pytest.mark.parametrize(

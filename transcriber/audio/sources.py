@@ -20,8 +20,15 @@ class S3Object:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebAddress:
+    """A file on the web, http or https; the settings say of which hosts."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InlineBytes:
-    """Audio that came inside a JSON body, already decoded from base64."""
+    """Audio that came inside a JSON body, already decoded: the bytes of a file."""
 
     data: bytes
 
@@ -39,4 +46,4 @@ class Upload:
     size_bytes: int
 
 
-Source = S3Object | InlineBytes | Upload
+Source = S3Object | WebAddress | InlineBytes | Upload

@@ -98,7 +98,7 @@ def json(transcript: Transcript, *, with_segments: bool, with_words: bool) -> st
     document = transcript_document(transcript)
     if with_segments:
         document["segments"] = [segment_document(segment, with_words=with_words) for segment in transcript.segments]
-    return _line(document)
+    return line(document)
 
 
 def transcript_document(transcript: Transcript) -> TranscriptDocument:
@@ -107,13 +107,13 @@ def transcript_document(transcript: Transcript) -> TranscriptDocument:
         text=transcript.text,
         detected_language=transcript.language,
         language_probability=_rounded(transcript.language_probability),
-        duration=_seconds(transcript.duration_s),
+        duration=seconds(transcript.duration_s),
     )
 
 
 def segment_document(segment: Segment, *, with_words: bool) -> SegmentDocument:
     """Put a segment into our own shape."""
-    document = SegmentDocument(start=_seconds(segment.start_s), end=_seconds(segment.end_s), text=segment.text.strip())
+    document = SegmentDocument(start=seconds(segment.start_s), end=seconds(segment.end_s), text=segment.text.strip())
     if with_words:
         document["words"] = [_word(word) for word in segment.words or ()]
     return document
@@ -124,19 +124,24 @@ def verbose_json(transcript: Transcript, *, with_segments: bool, with_words: boo
     document = VerboseDocument(
         task=transcript.task,
         language=None if transcript.language is None else languages.NAMES[transcript.language],
-        duration=_seconds(transcript.duration_s),
+        duration=seconds(transcript.duration_s),
         text=transcript.text,
-        usage=Usage(type="duration", seconds=math.ceil(transcript.duration_s)),
+        usage=usage(transcript),
     )
     if with_segments:
         document["segments"] = [_verbose_segment(number, segment) for number, segment in enumerate(transcript.segments)]
     if with_words:
         document["words"] = [
-            VerboseWord(word=word.text.strip(), start=_seconds(word.start_s), end=_seconds(word.end_s))
+            VerboseWord(word=word.text.strip(), start=seconds(word.start_s), end=seconds(word.end_s))
             for segment in transcript.segments
             for word in segment.words or ()
         ]
-    return _line(document)
+    return line(document)
+
+
+def usage(transcript: Transcript) -> Usage:
+    """Say what OpenAI would charge for."""
+    return Usage(type="duration", seconds=math.ceil(transcript.duration_s))
 
 
 def failure(sentence: str, *, code: str) -> str:
@@ -148,8 +153,11 @@ def failure(sentence: str, *, code: str) -> str:
         sentence: What went wrong, for the caller.
         code: The failure's stable slug.
     """
-    line = _line(FailureDocument(error=sentence, code=code))
-    # A half of a surrogate pair cannot be sent, but its escape is JSON.
+    return sendable(line(FailureDocument(error=sentence, code=code)))
+
+
+def sendable(line: str) -> str:
+    """Escape halves of surrogate pairs: they cannot be sent, but their escape is JSON."""
     return line.encode(errors="backslashreplace").decode()
 
 
@@ -160,8 +168,8 @@ def text(transcript: Transcript) -> str:
 
 def _word(word: Word) -> WordDocument:
     return WordDocument(
-        start=_seconds(word.start_s),
-        end=_seconds(word.end_s),
+        start=seconds(word.start_s),
+        end=seconds(word.end_s),
         word=word.text.strip(),
         probability=_rounded(word.probability),
     )
@@ -171,8 +179,8 @@ def _verbose_segment(number: int, segment: Segment) -> VerboseSegment:
     return VerboseSegment(
         id=number,
         seek=milliseconds(segment.start_s) // 10,
-        start=_seconds(segment.start_s),
-        end=_seconds(segment.end_s),
+        start=seconds(segment.start_s),
+        end=seconds(segment.end_s),
         text=segment.text,
         tokens=list(segment.tokens),
         temperature=_rounded(segment.temperature),
@@ -182,14 +190,15 @@ def _verbose_segment(number: int, segment: Segment) -> VerboseSegment:
     )
 
 
-def _seconds(seconds: float) -> float:
+def seconds(exact_s: float) -> float:
     """Round to the millisecond, as subtitles do."""
-    return milliseconds(seconds) / 1000
+    return milliseconds(exact_s) / 1000
 
 
 def _rounded(number: float) -> float:
     return round(float(number), 3)
 
 
-def _line(document: Mapping[str, object]) -> str:
+def line(document: Mapping[str, object]) -> str:
+    """Write a document as one line of JSON."""
     return json_text.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,8 +1,9 @@
 """A transcript piece by piece: one record for each segment as soon as it is final, and a last one with the totals.
 
 A record is a JSON object whose `type` says what it is. As JSON lines each stands on a line of its own; as an event
-stream (HTML Living Standard §9.2) it is the data of an event of that name. The parts in which SageMaker hands a stream
-on may be cut anywhere, so a reader joins them and looks for line ends.
+stream (HTML Living Standard §9.2) it is the data of an event of that name. OpenAI's stream has records of its own
+(`rendering/openai.py`). The parts in which SageMaker hands a stream on may be cut anywhere, so a reader joins them and
+looks for line ends.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from typing import Literal, NotRequired, TypedDict, assert_never
 
 from transcriber.options import StreamFormat
+from transcriber.rendering import openai
 from transcriber.rendering.documents import WordDocument, segment_document, transcript_document
 from transcriber.transcript import Segment, Transcript
 
@@ -54,12 +56,16 @@ class HeartbeatRecord(TypedDict):
 
 def segment(number: int, segment: Segment, *, with_words: bool, form: StreamFormat) -> bytes:
     """Write the segment of that number, counted from 0."""
+    if form is StreamFormat.OPENAI:
+        return openai.delta(number, segment)
     document = segment_document(segment, with_words=with_words)
     return _record(SegmentRecord(type="segment", id=number, **document), form)
 
 
 def done(transcript: Transcript, form: StreamFormat) -> bytes:
     """Write the totals."""
+    if form is StreamFormat.OPENAI:
+        return openai.done(transcript)
     document = transcript_document(transcript)
     return _record(
         DoneRecord(
@@ -76,11 +82,15 @@ def done(transcript: Transcript, form: StreamFormat) -> bytes:
 
 def error(sentence: str, *, code: str, form: StreamFormat) -> bytes:
     """Write why no more will come; `code` is the failure's stable slug."""
+    if form is StreamFormat.OPENAI:
+        return openai.stream_failure(sentence, code=code)
     return _record(ErrorRecord(type="error", error=sentence, code=code), form)
 
 
 def heartbeat(form: StreamFormat) -> bytes:
     """Write that the work goes on."""
+    if form is StreamFormat.OPENAI:
+        return openai.HEARTBEAT
     return _record(HeartbeatRecord(type="heartbeat"), form)
 
 
@@ -89,7 +99,7 @@ def _record(record: Mapping[str, object], form: StreamFormat) -> bytes:
     match form:
         case StreamFormat.JSON_LINES:
             return line + b"\n"
-        case StreamFormat.EVENTS:
+        case StreamFormat.EVENTS | StreamFormat.OPENAI:
             return b"event: %s\ndata: %s\n\n" % (str(record["type"]).encode(), line)
         case _:
             assert_never(form)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import assert_never
 
-from transcriber.options import ResponseFormat, StreamFormat
-from transcriber.rendering import documents, subtitles
+from transcriber.options import Dialect, ResponseFormat, StreamFormat
+from transcriber.rendering import documents, hugging_face, jumpstart, openai, parakeet, subtitles, voxtral
 from transcriber.transcript import Transcript
 
 MEDIA_TYPES = MappingProxyType(
@@ -27,6 +27,7 @@ STREAM_MEDIA_TYPES = MappingProxyType(
         StreamFormat.JSON_LINES: "application/jsonlines",
         # An event stream is UTF-8 always (HTML Living Standard §9.2.5).
         StreamFormat.EVENTS: "text/event-stream",
+        StreamFormat.OPENAI: "text/event-stream",
     }
 )
 
@@ -50,6 +51,7 @@ def render(
     format: ResponseFormat,  # noqa: A002 - the name that callers and the wire use
     with_segments: bool,
     with_words: bool,
+    dialect: Dialect = Dialect.OWN,
 ) -> Rendered:
     """Write a transcript in one of the forms.
 
@@ -58,10 +60,11 @@ def render(
         format: The form.
         with_segments: Whether the two JSON forms carry segments; the others are not asked.
         with_words: Whether the two JSON forms carry words; the others are not asked.
+        dialect: Whose shape `json` has; the other forms look alike in all of them.
     """
     match format:
         case ResponseFormat.JSON:
-            text = documents.json(transcript, with_segments=with_segments, with_words=with_words)
+            text = _json(transcript, dialect, with_segments=with_segments, with_words=with_words)
         case ResponseFormat.VERBOSE_JSON:
             text = documents.verbose_json(transcript, with_segments=with_segments, with_words=with_words)
         case ResponseFormat.TEXT:
@@ -73,3 +76,21 @@ def render(
         case _:
             assert_never(format)
     return Rendered(body=text.encode(), media_type=MEDIA_TYPES[format])
+
+
+def _json(transcript: Transcript, dialect: Dialect, *, with_segments: bool, with_words: bool) -> str:
+    match dialect:
+        case Dialect.OWN:
+            return documents.json(transcript, with_segments=with_segments, with_words=with_words)
+        case Dialect.OPENAI:
+            return openai.json(transcript)
+        case Dialect.JUMPSTART:
+            return jumpstart.json(transcript)
+        case Dialect.HUGGING_FACE:
+            return hugging_face.json(transcript, with_segments=with_segments, with_words=with_words)
+        case Dialect.VOXTRAL:
+            return voxtral.json(transcript)
+        case Dialect.PARAKEET:
+            return parakeet.json(transcript, with_timestamps=with_segments)
+        case _:
+            assert_never(dialect)

@@ -10,15 +10,25 @@ import difflib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, TypeVar
+from dataclasses import replace
+from typing import Annotated, ClassVar, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from transcriber import languages
 from transcriber.audio.sources import Source
 from transcriber.errors import MalformedRequest, UnsupportedOption
-from transcriber.options import LADDER, DecodingOptions, ResponseFormat, StreamFormat, Task, TranscriptionOptions
+from transcriber.options import (
+    LADDER,
+    DecodingOptions,
+    Dialect,
+    ResponseFormat,
+    StreamFormat,
+    Task,
+    TranscriptionOptions,
+)
 from transcriber.wire import accept as accepted_forms
 from transcriber.wire.job import Answer, Defaults, Job
 
@@ -35,7 +45,6 @@ MOST_FAULTS = 5
 """Faults named in one answer: SageMaker cuts a message at 2,048 characters."""
 
 _STANDARD = DecodingOptions()
-_THRESHOLDS = frozenset({"compression_ratio_threshold", "log_prob_threshold", "no_speech_threshold"})
 
 
 def _text(value: str) -> str:
@@ -65,24 +74,44 @@ def _ascending(value: float | list[float]) -> float | list[float]:
 
 Text = Annotated[str, AfterValidator(_text)]
 Prompt = Annotated[Text, Field(max_length=LONGEST_TEXT)]
+Language = Annotated[Text, AfterValidator(_language)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Temperatures = Annotated[
     Temperature | Annotated[list[Temperature], Field(min_length=1, max_length=10)], AfterValidator(_ascending)
 ]
 
 
-class OptionFields(BaseModel):
-    """What every dialect lets a caller choose, under the names of the JSON body.
+class Fields(BaseModel):
+    """An object that a caller sends: known names, and values that are what they are said to be.
 
-    Null is the same as leaving a field out, but for the three thresholds, where it switches the rule off.
+    Null is the same as leaving a field out, but for the names in `SWITCHED_OFF_BY_NULL`.
     """
 
+    SWITCHED_OFF_BY_NULL: ClassVar[frozenset[str]] = frozenset()
+
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: object) -> object:
+        if not isinstance(given, Mapping):
+            return given
+        return {
+            name: value
+            for name, value in given.items()
+            if value is not None or name in cls.SWITCHED_OFF_BY_NULL or name not in cls.model_fields
+        }
+
+
+class OptionFields(Fields):
+    """What callers may choose, under the names of the JSON body; every dialect is translated into these."""
+
+    SWITCHED_OFF_BY_NULL = frozenset({"compression_ratio_threshold", "log_prob_threshold", "no_speech_threshold"})
 
     task: Annotated[Task, Field(strict=False)] = Field(
         default=_STANDARD.task, description='"transcribe" or "translate" (into English)'
     )
-    language: Annotated[Text, AfterValidator(_language)] | None = Field(
+    language: Language | None = Field(
         default=None,
         description='a language code such as "en", an English name such as "german", or "auto" to detect it',
     )
@@ -116,21 +145,17 @@ class OptionFields(BaseModel):
     )
     stream: bool | None = Field(default=None, description="true or false")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, given: Mapping[str, object]) -> dict[str, object]:
-        return {
-            name: value
-            for name, value in given.items()
-            if value is not None or name in _THRESHOLDS or name not in cls.model_fields
-        }
+
+AnyFields = TypeVar("AnyFields", bound=Fields)
 
 
-Fields = TypeVar("Fields", bound=OptionFields)
-
-
-def validated(model: type[Fields], given: Mapping[str, object]) -> Fields:
+def validated(model: type[AnyFields], given: Mapping[str, object], *, within: str = "") -> AnyFields:
     """Hold what a caller sent against a dialect's model.
+
+    Args:
+        model: The names that are known, and what they accept.
+        given: The object as it came.
+        within: The full name of the field that holds the object, for messages; empty for the body itself.
 
     Raises:
         MalformedRequest: A field is unknown or holds what it does not accept; the message names each of them, what
@@ -139,7 +164,7 @@ def validated(model: type[Fields], given: Mapping[str, object]) -> Fields:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise MalformedRequest(_sentence(error.errors(include_url=False), model)) from error
+        raise MalformedRequest(_sentence(error.errors(include_url=False), model, within)) from error
 
 
 def job_of(fields: OptionFields, *, source: Source, accept: str | None, defaults: Defaults) -> Job:
@@ -183,6 +208,21 @@ def job_of(fields: OptionFields, *, source: Source, accept: str | None, defaults
             stream=stream,
         ),
     )
+
+
+def job_in(
+    dialect: Dialect,
+    fields: OptionFields,
+    *,
+    source: Source,
+    defaults: Defaults,
+    with_segments: bool = False,
+    with_words: bool = False,
+) -> Job:
+    """Turn what a dialect was translated into to a job that is answered in that dialect, whatever `Accept` says."""
+    job = job_of(fields, source=source, accept=None, defaults=defaults)
+    answer = Answer(format=ResponseFormat.JSON, with_segments=with_segments, with_words=with_words, dialect=dialect)
+    return replace(job, answer=answer)
 
 
 def _forms(fields: OptionFields, accept: str | None) -> tuple[ResponseFormat, StreamFormat | None]:
@@ -240,18 +280,45 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN + 2 else f"{text[:SHOWN]}…"
 
 
-def _sentence(faults: Sequence[ErrorDetails], model: type[OptionFields]) -> str:
+def _sentence(faults: Sequence[ErrorDetails], model: type[Fields], within: str) -> str:
     """Say what is wrong with each field, once per field, and what is accepted."""
-    descriptions = {field.alias or name: field.description for name, field in model.model_fields.items()}
     sentences: dict[str, str] = {}
     for fault in faults:
-        name = str(fault["loc"][0]) if fault["loc"] else ""
-        if not name:
+        path, holder, field = _place(model, [str(step) for step in fault["loc"]])
+        name = ".".join(filter(None, (within, path)))
+        if not path:
             sentence = "a field has a name that is no Unicode text"
-        elif fault["type"] == "extra_forbidden":
-            sentence = unknown(name, list(descriptions))
+        elif field is None:
+            sentence = unknown(name, [*_names(holder)])
+        elif fault["type"] == "missing":
+            sentence = f"'{name}' is missing; it must be {field.description}"
         else:
             reason = f": {fault['ctx']['error']}" if fault["type"] == "value_error" else ""
-            sentence = f"'{name}' is {shown(fault['input'])}, but must be {descriptions[name]}{reason}"
+            sentence = f"'{name}' is {shown(fault['input'])}, but must be {field.description}{reason}"
         sentences.setdefault(name, sentence)
     return "; ".join(list(sentences.values())[:MOST_FAULTS])
+
+
+def _place(model: type[Fields], steps: Sequence[str]) -> tuple[str, type[Fields], FieldInfo | None]:
+    """Follow a fault's location down to the deepest field: its full name, the object that holds it, the field itself.
+
+    The field is None when the object has none of that name; steps into lists and unions are left out.
+    """
+    name, holder, field = "", model, None
+    for step in steps:
+        inner = _fields_in(field) if field else model
+        if inner is None:
+            break
+        holder, field = inner, _names(inner).get(step)
+        name = f"{name}.{step}" if name else step
+    return name, holder, field
+
+
+def _names(model: type[Fields]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _fields_in(field: FieldInfo) -> type[Fields] | None:
+    """Find the object that a field holds, if it holds one."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Fields)), None)

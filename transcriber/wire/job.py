@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transcriber.audio.sources import Source
-from transcriber.options import ResponseFormat, StreamFormat, TranscriptionOptions
+from transcriber.options import Dialect, ResponseFormat, StreamFormat, TranscriptionOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +17,14 @@ class Answer:
         with_segments: Whether the two JSON forms carry segments; the others are not asked.
         with_words: Whether the two JSON forms carry words; the others are not asked.
         stream: How to send segments as they become final; None to send all in one piece.
+        dialect: Whose shape the JSON forms have.
     """
 
     format: ResponseFormat
     with_segments: bool
     with_words: bool
     stream: StreamFormat | None = None
+    dialect: Dialect = Dialect.OWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,20 +1,16 @@
-"""A JSON body -> a job."""
+"""A JSON body -> a job: our own dialect, and the door to the others."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from transcriber.audio.sources import Source
 from transcriber.errors import MalformedRequest
-from transcriber.wire import inline_audio, s3_uri
-from transcriber.wire.fields import OptionFields, Text, job_of, shown, validated
+from transcriber.wire import dialects, inline_audio, json_object, s3_uri
+from transcriber.wire.fields import OptionFields, Text, job_of, validated
 from transcriber.wire.job import Defaults, Job
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class JsonFields(OptionFields):
@@ -43,16 +39,21 @@ def parse(body: bytes, *, defaults: Defaults, accept: str | None) -> Job:
     Args:
         body: The whole body.
         defaults: What holds where the caller says nothing.
-        accept: The Accept header; heeded when the body has no `response_format`.
+        accept: The Accept header; heeded when the body is in our own dialect and has no `response_format`.
 
     Raises:
         MalformedRequest: The body is no JSON object in UTF-8, a field is unknown or ill-formed, or there is not exactly
             one source.
-        NotAudio: `audio_b64` holds no bytes.
+        TooLarge: The body holds more values than are read.
+        NotAudio: The source holds no bytes.
         UnsupportedOption: A stream was asked for in a form that is not streamed.
         UnacceptableFormat: None of the forms in `accept` can be given.
     """
-    fields = validated(JsonFields, _object_of(body))
+    given = json_object.read(body)
+    parse_foreign = dialects.parser_for(given)
+    if parse_foreign is not None:
+        return parse_foreign(given, defaults=defaults)
+    fields = validated(JsonFields, given)
     return job_of(fields, source=_source(fields), accept=accept, defaults=defaults)
 
 
@@ -66,38 +67,3 @@ def _source(fields: JsonFields) -> Source:
             return inline_audio.decode(text)
         case _:
             raise MalformedRequest("the body has both 's3_uri' and 'audio_b64': give only one of them")
-
-
-def _object_of(body: bytes) -> dict[str, object]:
-    """Read the body as an object with every name once."""
-    if not body or body.isspace():
-        raise MalformedRequest("the body is empty: send a JSON object with 's3_uri' or 'audio_b64'")
-    try:
-        text = body.removeprefix(_BYTE_ORDER_MARK).decode()
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise MalformedRequest(f"the body is not UTF-8: byte {error.start} is wrong; JSON is sent in UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise MalformedRequest(
-            f"the body is not JSON: {error.msg.lower()} at line {error.lineno} column {error.colno}"
-        ) from error
-    except RecursionError as error:
-        raise MalformedRequest("the body is nested too deeply: send one flat JSON object") from error
-    except ValueError as error:
-        # Python refuses to read whole numbers of more than 4,300 digits.
-        raise MalformedRequest("the body holds a number with too many digits") from error
-    if not isinstance(value, dict):
-        raise MalformedRequest(f"the body is {shown(value)}, but must be a JSON object")
-    return value
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    names = dict(pairs)
-    if len(names) < len(pairs):
-        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise MalformedRequest(f"the body has the field {shown(twice)} more than once")
-    return names
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise MalformedRequest(f"the body is not JSON: {constant} is not a JSON number")

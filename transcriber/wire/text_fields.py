@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-TEXTS = frozenset({"task", "language", "initial_prompt", "hotwords", "response_format", "prompt", "model"})
+TEXTS = frozenset(
+    {"task", "language", "initial_prompt", "hotwords", "response_format", "prompt", "model", "chunking_strategy"}
+)
 """Fields whose value is the text itself."""
 
 
