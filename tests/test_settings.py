@@ -47,6 +47,10 @@ def test_an_empty_value_means_the_default() -> None:
         ({"MAX_CONCURENT": "1"}, "did you mean MAX_CONCURRENT"),
         ({"DEFAULT_VAD_FILTERS": "true"}, "did you mean DEFAULT_VAD_FILTER"),
         ({"PORT": "many", "DEVICE": "tpu"}, "DEVICE='tpu'"),
+        ({"ALLOWED_URL_HOSTS": "https://example.com"}, "hosts with commas"),
+        ({"ALLOWED_URL_HOSTS": "a.example.com,,b"}, "hosts with commas"),
+        ({"ALLOWED_URL_HOSTS": "media.*.com"}, "hosts with commas"),
+        ({"URL_TIMEOUT_SECONDS": "0"}, "URL_TIMEOUT_SECONDS"),
     ],
 )
 def test_a_wrong_value_is_named_in_one_line(environ: dict[str, str], message: str) -> None:
@@ -55,6 +59,14 @@ def test_a_wrong_value_is_named_in_one_line(environ: dict[str, str], message: st
 
     assert "\n" not in fault.value.message
     assert "docs/settings.md" in fault.value.message
+
+
+def test_hosts_are_a_list_in_lower_case() -> None:
+    assert load({"ALLOWED_URL_HOSTS": "Media.example.com, *.example.org"}).url_hosts == (
+        "media.example.com",
+        "*.example.org",
+    )
+    assert load({}).url_hosts == ()
 
 
 @pytest.mark.parametrize("name", ["HOME", "SAGEMAKER_BATCH", "MODEL_NAME", "HF_TOKEN", "AWS_REGION", "HOSTNAME"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -23,6 +24,8 @@ environment is shared with the platform and other software, so other unknown nam
 
 OTHERS = "AWS_"
 """How names begin that belong to the AWS SDKs: AWS_ENDPOINT_URL is no slip of S3_ENDPOINT_URL."""
+
+_ALLOWED_HOST = re.compile(r"\*|(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
 
 Bytes = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -66,6 +69,9 @@ class Settings(BaseSettings):
     s3_max_attempts: Annotated[int, Field(ge=1, le=10)] = 4
     s3_endpoint_url: str | None = None
 
+    allowed_url_hosts: str | None = None
+    url_timeout_seconds: Seconds = 60.0
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @classmethod
@@ -86,6 +92,20 @@ class Settings(BaseSettings):
         if not all(part.strip().isdecimal() for part in value.split(",")):
             raise ValueError("must be device numbers with commas between them, such as 0 or 0,1")
         return value
+
+    @field_validator("allowed_url_hosts")
+    @classmethod
+    def _hosts(cls, value: str | None) -> str | None:
+        if value is not None and not all(_ALLOWED_HOST.fullmatch(part.strip().lower()) for part in value.split(",")):
+            raise ValueError(
+                "must be hosts with commas between them, such as media.example.com or *.example.com, or * for all"
+            )
+        return value
+
+    @property
+    def url_hosts(self) -> tuple[str, ...]:
+        """The hosts of `allowed_url_hosts`, in lower case; none when nothing is fetched from the web."""
+        return tuple(part.strip().lower() for part in (self.allowed_url_hosts or "").split(",") if part.strip())
 
     @property
     def device_indices(self) -> tuple[int, ...]:

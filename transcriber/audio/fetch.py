@@ -15,8 +15,9 @@ from botocore import exceptions as boto
 from botocore.config import Config
 from urllib3.exceptions import HTTPError
 
-from transcriber.audio.sources import InlineBytes, S3Object, Source, Upload
+from transcriber.audio.sources import InlineBytes, S3Object, Source, Upload, WebAddress
 from transcriber.audio.spool import Stream, spool
+from transcriber.audio.web import Web
 from transcriber.errors import (
     MalformedRequest,
     NotAudio,
@@ -212,6 +213,11 @@ class Fetcher:
     def __init__(self, settings: Settings) -> None:
         """Store the settings; the client is made when the first object is asked for."""
         self._limit_bytes = settings.max_object_bytes
+        self._web = Web(
+            allowed_hosts=settings.url_hosts,
+            limit_bytes=settings.max_object_bytes,
+            limit_s=settings.url_timeout_seconds,
+        )
         self._endpoint_url = settings.s3_endpoint_url
         self._config = Config(
             connect_timeout=settings.s3_connect_timeout_seconds,
@@ -228,7 +234,8 @@ class Fetcher:
     def open(self, source: Source) -> Iterator[BinaryIO]:
         """Lend a seekable file with the bytes of a source, read from its beginning.
 
-        An object is sized before it is fetched, and fetched as the version that was sized.
+        An object is sized before it is fetched, and fetched as the version that was sized. What is on the web is
+        `Web`'s matter.
 
         Yields:
             The file; closed when the block is left, unless it is an upload's, which belongs to whoever spooled it.
@@ -249,6 +256,9 @@ class Fetcher:
             case Upload():
                 source.file.seek(0)
                 yield source.file
+            case WebAddress():
+                with self._web.open(source) as file:
+                    yield file
             case S3Object():
                 with self._download(source) as upload:
                     yield upload.file
