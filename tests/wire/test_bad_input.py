@@ -223,9 +223,9 @@ BAD: list[tuple[str, Sent, type[TranscriberError], tuple[str, ...]]] = [
     ("form: file and content", parts(file=1, content=1), MalformedRequest, ("2 files",)),
     (
         "form: an unknown field",
-        posted(chunking_strategy="auto"),
+        posted(diarize="true"),
         MalformedRequest,
-        ("'chunking_strategy'", "beam_size"),
+        ("'diarize'", "beam_size"),
     ),
     ("form: a misspelt field", posted(promt="Hello"), MalformedRequest, ("'promt'", "did you mean 'prompt'?")),
     ("form: beams as text", posted(beam_size="many"), MalformedRequest, ("'beam_size' is \"many\"",)),
@@ -282,7 +282,11 @@ JSON_VALUES = st.recursive(
     max_leaves=5,
 )
 NAMES = st.sampled_from(sorted(json_body.JsonFields.model_fields))
-FORM_NAMES = st.sampled_from(sorted({*json_body.JsonFields.model_fields, "prompt", "model", form.GRANULARITIES}))
+FORM_NAMES = st.sampled_from(
+    sorted(
+        {*json_body.JsonFields.model_fields, "prompt", "model", *form.LISTS, form.STRATEGY, f"{form.STRATEGY}[type]"}
+    )
+)
 TEXTS = st.text(max_size=20) | st.sampled_from(
     ["true", "0", "1e999", "null", "0,1", "[" * 9000, "9" * 5000, "word", "de"]
 )

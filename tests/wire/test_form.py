@@ -3,14 +3,30 @@ from __future__ import annotations
 import pytest
 
 from transcriber.audio.sources import Upload
-from transcriber.options import LADDER, DecodingOptions, ResponseFormat, TranscriptionOptions
+from transcriber.errors import MalformedRequest, TranscriberError, UnsupportedOption
+from transcriber.options import (
+    LADDER,
+    DecodingOptions,
+    Dialect,
+    ResponseFormat,
+    StreamFormat,
+    Task,
+    TranscriptionOptions,
+)
 from transcriber.wire import form
 from transcriber.wire.job import Answer, Defaults, Job
 
 
-def parse(upload: Upload, fields: dict[str, str | list[str]], defaults: Defaults, *, accept: str | None = None) -> Job:
+def parse(
+    upload: Upload,
+    fields: dict[str, str | list[str]],
+    defaults: Defaults,
+    *,
+    accept: str | None = None,
+    task: Task | None = None,
+) -> Job:
     values = {name: value if isinstance(value, list) else [value] for name, value in fields.items()}
-    return form.parse(upload, values, accept=accept, defaults=defaults)
+    return form.parse(upload, values, accept=accept, defaults=defaults, task=task)
 
 
 def test_openai_s_fields_are_understood(upload: Upload, defaults: Defaults) -> None:
@@ -30,7 +46,7 @@ def test_openai_s_fields_are_understood(upload: Upload, defaults: Defaults) -> N
             language="de",
             decoding=DecodingOptions(temperatures=(0.2,), initial_prompt="Minutes.", word_timestamps=True),
         ),
-        answer=Answer(format=ResponseFormat.VERBOSE_JSON, with_segments=True, with_words=True),
+        answer=Answer(format=ResponseFormat.VERBOSE_JSON, with_segments=True, with_words=True, dialect=Dialect.OPENAI),
     )
 
 
@@ -78,3 +94,105 @@ def test_granularities_choose_segments_and_words(
 @pytest.mark.parametrize("name", ["file", "content"])
 def test_the_audio_is_the_part_named_file_or_content(name: str) -> None:
     assert form.file_part({name: 1}) == name
+
+
+def test_a_form_is_openai_s_when_it_names_a_model_or_comes_to_its_path(upload: Upload, defaults: Defaults) -> None:
+    assert parse(upload, {}, defaults).answer.dialect is Dialect.OWN
+    assert parse(upload, {"model": "whisper-1"}, defaults).answer.dialect is Dialect.OPENAI
+    assert parse(upload, {}, defaults, task=Task.TRANSCRIBE).answer.dialect is Dialect.OPENAI
+
+
+def test_openai_s_forms_are_json_whatever_accept_says(upload: Upload, defaults: Defaults) -> None:
+    job = parse(upload, {"model": "whisper-1"}, defaults, accept="image/png, text/vtt")
+
+    assert (job.answer.format, job.answer.stream) == (ResponseFormat.JSON, None)
+
+
+@pytest.mark.parametrize("response_format", [None, "json", "text"])
+def test_a_stream_of_openai_s_is_text_after_text(
+    response_format: str | None, upload: Upload, defaults: Defaults
+) -> None:
+    fields: dict[str, str | list[str]] = {"model": "gpt-4o-transcribe", "stream": "true"}
+    if response_format:
+        fields["response_format"] = response_format
+
+    assert parse(upload, fields, defaults).answer.stream is StreamFormat.OPENAI
+    assert parse(upload, {"stream": "true"}, defaults).answer.stream is StreamFormat.JSON_LINES
+
+
+def test_a_path_knows_its_task(upload: Upload, defaults: Defaults) -> None:
+    assert parse(upload, {}, defaults, task=Task.TRANSLATE).options.decoding.task is Task.TRANSLATE
+    assert parse(upload, {"task": "translate"}, defaults).options.decoding.task is Task.TRANSLATE
+    with pytest.raises(MalformedRequest, match="'task' is \"transcribe\""):
+        parse(upload, {"task": "transcribe"}, defaults, task=Task.TRANSLATE)
+
+
+def test_keywords_are_hotwords(upload: Upload, defaults: Defaults) -> None:
+    job = parse(upload, {"keywords[]": ["Siobhán", "Łódź"]}, defaults)
+
+    assert job.options.decoding.hotwords == "Siobhán, Łódź"
+
+
+@pytest.mark.parametrize(
+    ("languages", "expected"), [(["de"], "de"), (["German"], "de"), (["de", "fr"], None), ([], None)]
+)
+def test_of_several_possible_languages_one_is_detected(
+    languages: list[str], expected: str | None, upload: Upload, defaults: Defaults
+) -> None:
+    assert parse(upload, {"languages[]": languages}, defaults).options.language == expected
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"chunking_strategy": "auto"},
+        {"chunking_strategy": '{"type": "server_vad", "threshold": 0.5}'},
+        {"chunking_strategy[type]": "server_vad", "chunking_strategy[silence_duration_ms]": "500"},
+    ],
+)
+def test_a_chunking_strategy_finds_speech_first(fields: dict[str, str | list[str]], upload: Upload) -> None:
+    stern = Defaults(vad_filter=False, return_segments=True)
+
+    assert not parse(upload, {}, stern).options.vad_filter
+    assert parse(upload, fields, stern).options.vad_filter
+    assert not parse(upload, fields | {"vad_filter": "false"}, stern).options.vad_filter
+
+
+@pytest.mark.parametrize(
+    ("fields", "failure", "words"),
+    [
+        ({"include[]": ["logprobs"]}, UnsupportedOption, ("'include[]'", "logprobs")),
+        ({"include[]": ["usage"]}, MalformedRequest, ("'include[]", '"usage"', '"logprobs"')),
+        ({"known_speaker_names[]": ["Anna"]}, UnsupportedOption, ("'known_speaker_names[]'", "speakers")),
+        ({"known_speaker_references[]": ["data:"]}, UnsupportedOption, ("speakers",)),
+        ({"response_format": "diarized_json"}, MalformedRequest, ("'response_format' is \"diarized_json\"",)),
+        ({"language": "de", "languages[]": ["de"]}, MalformedRequest, ("'language'", "'languages[]'")),
+        ({"languages[]": ["de", "klingon"]}, MalformedRequest, ("'languages[]", '"klingon"')),
+        ({"hotwords": "a", "keywords[]": ["b"]}, MalformedRequest, ("'hotwords'", "'keywords[]'")),
+        ({"keywords[]": ["x" * 600, "y" * 600]}, MalformedRequest, ("'keywords[]'", "1,202", "1,000")),
+        ({"chunking_strategy": "manual"}, MalformedRequest, ("'chunking_strategy' is \"manual\"", '"auto"')),
+        ({"chunking_strategy": "[" * 9000}, MalformedRequest, ("'chunking_strategy'",)),
+        ({"chunking_strategy": "auto", "chunking_strategy[type]": "server_vad"}, MalformedRequest, ("only one",)),
+        ({"chunking_strategy[type]": "client_vad"}, MalformedRequest, ("'chunking_strategy.type' is \"client_vad\"",)),
+        ({"chunking_strategy[threshold]": "0.5"}, MalformedRequest, ("'chunking_strategy.type' is missing",)),
+        (
+            {"chunking_strategy[type]": "server_vad", "chunking_strategy[treshold]": "1"},
+            MalformedRequest,
+            ("'chunking_strategy.treshold'", "did you mean 'threshold'?"),
+        ),
+        ({"model": ["a", "b"]}, MalformedRequest, ("'model' 2 times",)),
+    ],
+)
+def test_what_openai_s_fields_cannot_hold_is_refused(
+    fields: dict[str, str | list[str]],
+    failure: type[TranscriberError],
+    words: tuple[str, ...],
+    upload: Upload,
+    defaults: Defaults,
+) -> None:
+    with pytest.raises(TranscriberError) as refusal:
+        parse(upload, fields, defaults, task=Task.TRANSCRIBE)
+
+    assert type(refusal.value) is failure
+    assert [word for word in words if word not in refusal.value.message] == []
+    assert refusal.value.message.isprintable()

@@ -257,11 +257,11 @@ def closest(name: str, known: Sequence[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=LIKENESS)), None)
 
 
-def unknown(name: str, known: Sequence[str]) -> str:
-    """Say that there is no such field, and which one may have been meant."""
+def unknown(name: str, known: Sequence[str], *, within: str = "") -> str:
+    """Say that there is no such field in the body, or within an object of it, and which one may have been meant."""
     close = closest(name, known)
     hint = f"did you mean '{close}'?" if close else f"the fields are {', '.join(known)}"
-    return f"'{shown(name)[1:-1]}' is not a field here: {hint}"
+    return f"'{shown(f'{within}.{name}' if within else name)[1:-1]}' is not a field here: {hint}"
 
 
 def shown(value: object) -> str:
@@ -289,7 +289,8 @@ def _sentence(faults: Sequence[ErrorDetails], model: type[Fields], within: str) 
         if not path:
             sentence = "a field has a name that is no Unicode text"
         elif field is None:
-            sentence = unknown(name, [*_names(holder)])
+            above, _, step = name.rpartition(".") if holder is not model or within else ("", "", name)
+            sentence = unknown(step, [*_names(holder)], within=above)
         elif fault["type"] == "missing":
             sentence = f"'{name}' is missing; it must be {field.description}"
         else:

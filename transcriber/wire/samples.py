@@ -95,7 +95,7 @@ def _stranger(samples: Sequence[object], place: int, field: str) -> MalformedReq
 def _listed(text: str, *, field: str) -> list[object]:
     """Read the text that Python prints for a list of numbers, which is JSON."""
     try:
-        found = json.loads(text)
+        found = json.loads(text, parse_constant=int)  # which refuses NaN and Infinity
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list):
