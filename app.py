@@ -194,8 +194,8 @@ class _Door:
         """Understand a form; the task is that of an OpenAI path."""
         if incoming.mimetype != "multipart/form-data":
             raise MalformedRequest(
-                f"the content type is {incoming.mimetype[:60]!r}, but this path takes multipart/form-data, with the "
-                "audio as a file in a part named 'file'; other bodies go to POST /invocations"
+                f"the content type is {incoming.mimetype[:60] or 'missing'!r}, but this path takes multipart/form-data "
+                "with the audio as a file in a part named 'file'; other bodies go to POST /invocations"
             )
         part = self._part(incoming, stack)
         accept = incoming.headers.get("Accept")

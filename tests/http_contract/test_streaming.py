@@ -134,6 +134,38 @@ def test_what_fails_after_the_first_piece_is_the_last_record(failure: Exception,
     assert service.in_flight == 0
 
 
+def test_what_fails_in_a_stream_of_openai_s_is_openai_s_too() -> None:
+    service = Breaking(DeviceFault("the device failed"))
+    client = create(Settings(), cast("ModelService", service)).test_client()
+    body, headers = form(b"RIFF", stream="true")
+
+    answer = client.post("/v1/audio/transcriptions", data=body, headers=headers)
+    delta, beat, failure = answer.get_data().decode().strip().split("\n\n")
+    answer.close()
+
+    assert json.loads(delta.removeprefix("data: ")) == {"type": "transcript.text.delta", "delta": "good morning"}
+    assert beat.startswith(":")
+    assert json.loads(failure.removeprefix("data: "))["error"] == {
+        "message": "the device failed",
+        "type": "server_error",
+        "param": None,
+        "code": "device_fault",
+    }
+
+
+def test_a_slip_of_ours_is_told_in_the_shape_of_the_path() -> None:
+    service = Breaking(KeyError("a slip of ours"))
+    service.stream = service.transcribe = None  # type: ignore[assignment,attr-defined]  # calling it is the slip
+    client = create(Settings(), cast("ModelService", service)).test_client()
+    body, headers = form(b"RIFF", model="x")
+
+    ours = client.post("/invocations", data=body, headers=headers)
+    theirs = client.post("/v1/audio/transcriptions", data=body, headers=headers)
+
+    assert (ours.status_code, ours.get_json()["code"]) == (500, "internal_error")
+    assert (theirs.status_code, theirs.get_json()["error"]["type"]) == (500, "server_error")
+
+
 def test_a_reader_who_leaves_takes_nothing_with_him(server: Server) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("POST", "/invocations", DATA.joinpath(LONG).read_bytes(), {"Accept": LINES})
