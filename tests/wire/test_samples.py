@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 import wave
 
 import numpy as np
@@ -97,3 +98,22 @@ def test_a_body_of_more_values_than_fit_is_refused_before_it_is_read(item: bytes
 
 def test_samples_are_taken_by_name_too() -> None:
     assert set(samples.SampleFields.model_fields) == {"raw", "array", "sampling_rate"}
+
+
+@pytest.mark.parametrize(
+    ("body", "times"),
+    [
+        (b'{"audio_input": "' + b"52" * 1_000_000 + b'"}', 3),
+        (b'{"audio_input": [' + b"-12345," * 200_000 + b"0]}", 8),
+    ],
+    ids=["digits", "samples"],
+)
+def test_memory_stays_within_a_few_times_the_body(body: bytes, times: int) -> None:
+    tracemalloc.start()
+    try:
+        json_body.parse(body, defaults=DEFAULTS, accept=None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < times * len(body)
