@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field
 from transcriber.audio.sources import Upload
 from transcriber.errors import MalformedRequest, NotAudio, UnsupportedOption
 from transcriber.options import Dialect, ResponseFormat, StreamFormat, Task
-from transcriber.wire.fields import Fields, Language, OptionFields, Prompt, Text, job_of, shown, validated
+from transcriber.wire.fields import LONGEST_TEXT, Fields, Language, OptionFields, Prompt, Text, job_of, shown, validated
 from transcriber.wire.job import Defaults, Job
 from transcriber.wire.text_fields import typed
 
@@ -191,8 +191,10 @@ def _language(said: FormFields) -> str | None:
 
 def _hotwords(said: FormFields) -> str | None:
     text = ", ".join(said.keywords)
-    if len(text) > 1000:
-        raise MalformedRequest(f"'keywords[]' has {len(text):,} characters together, but may have at most 1,000")
+    if len(text) > LONGEST_TEXT:
+        raise MalformedRequest(
+            f"'keywords[]' has {len(text):,} characters together, but may have at most {LONGEST_TEXT:,}"
+        )
     return text or None
 
 
@@ -222,7 +224,7 @@ def _object_of(text: str) -> dict[str, object]:
 
 
 def _response_format(said: FormFields, *, is_openai: bool) -> ResponseFormat | None:
-    """Take the form; at OpenAI a stream of `text` is the same as one of `json`, and so are their defaults."""
+    """Take the form; at OpenAI a stream of `text` is the same as one of `json`."""
     if is_openai and said.stream and said.response_format is ResponseFormat.TEXT:
         return ResponseFormat.JSON
     return said.response_format

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from transcriber.errors import MalformedRequest, UnsupportedOption
-from transcriber.options import Task
+from transcriber.options import DecodingOptions, Task
 from transcriber.wire.fields import Fields, Language, OptionFields, Temperatures, shown
 
 SAMPLING = 1.0
@@ -22,6 +22,7 @@ def _unwrapped(value: object) -> object:
 Whole = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 GenerationLanguage = Annotated[Language, BeforeValidator(_unwrapped)]
+_STANDARD = DecodingOptions()
 _WHOLE, _SHARE, _NUMBER = "a whole number, not below 0", "a number from 0 to 1", "a number"
 
 
@@ -61,9 +62,15 @@ class WhisperGenerationFields(GenerationFields):
 
     return_timestamps: bool = Field(default=False, description="true or false")
     condition_on_prev_tokens: bool = Field(default=False, description="true or false")
-    compression_ratio_threshold: float | None = Field(default=2.4, gt=0, description="a number above 0, or null")
-    logprob_threshold: float | None = Field(default=-1.0, le=0, description="a number not above 0, or null")
-    no_speech_threshold: float | None = Field(default=0.6, ge=0, le=1, description="a number from 0 to 1, or null")
+    compression_ratio_threshold: float | None = Field(
+        default=_STANDARD.compression_ratio_threshold, gt=0, description="a number above 0, or null"
+    )
+    logprob_threshold: float | None = Field(
+        default=_STANDARD.log_prob_threshold, le=0, description="a number not above 0, or null"
+    )
+    no_speech_threshold: float | None = Field(
+        default=_STANDARD.no_speech_threshold, ge=0, le=1, description="a number from 0 to 1, or null"
+    )
     # Checked, then left aside.
     min_new_tokens: Whole | None = Field(default=None, description=_WHOLE)
     num_beam_groups: Whole | None = Field(default=None, description=_WHOLE)

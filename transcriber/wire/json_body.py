@@ -28,11 +28,6 @@ class JsonFields(OptionFields):
     )
 
 
-def schema() -> dict[str, object]:
-    """Return the JSON schema of the body, for documentation and OpenAPI."""
-    return JsonFields.model_json_schema()
-
-
 def parse(body: bytes, *, defaults: Defaults, accept: str | None) -> Job:
     """Understand a JSON body.
 
