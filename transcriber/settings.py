@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = None
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    emf_namespace: Annotated[str, Field(max_length=255)] | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -85,6 +87,16 @@ class Settings(BaseSettings):
     def _numbers(cls, value: str) -> str:
         if not all(part.strip().isdecimal() for part in value.split(",")):
             raise ValueError("must be device numbers with commas between them, such as 0 or 0,1")
+        return value
+
+    @field_validator("emf_namespace")
+    @classmethod
+    def _namespace(cls, value: str | None) -> str | None:
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html, Namespace
+        if value is not None and (
+            re.fullmatch(r"[0-9A-Za-z._\-/#: ]+", value) is None or value.startswith(("AWS/", ":"))
+        ):
+            raise ValueError("must be letters, digits, spaces and . - _ / # : and begin neither with AWS/ nor with :")
         return value
 
     @property
