@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
@@ -22,7 +21,10 @@ from transcriber import settings as environment
 from transcriber.audio.sources import Upload
 from transcriber.audio.spool import spool
 from transcriber.errors import Kind, MalformedRequest, ServiceError, TooLarge, TranscriberError
-from transcriber.observability import logs
+from transcriber.observability import ledger, logs
+from transcriber.observability.accounts import NOWHERE, Account
+from transcriber.observability.ledger import Ledger
+from transcriber.observability.metrics import CONTENT_TYPE, Metrics
 from transcriber.observability.timeline import Timeline
 from transcriber.options import StreamFormat, Task
 from transcriber.rendering import events, openai
@@ -32,8 +34,6 @@ from transcriber.settings import Settings
 from transcriber.transcript import Segment, Transcript
 from transcriber.wire import body, form
 from transcriber.wire.job import Defaults, Job
-
-log = logging.getLogger(__name__)
 
 STATUS = MappingProxyType(
     {
@@ -79,14 +79,26 @@ def create(settings: Settings | None = None, service: ModelService | None = None
     Raises:
         InvalidSettings: The environment cannot be understood.
     """
+    timeline = Timeline()
+    timeline.mark("imported")
     settings = settings or environment.load()
+    metrics = Metrics(timeline)
     if service is None:
-        service = ModelService(settings, timeline=Timeline())
+        service = ModelService(settings, timeline=timeline, metrics=metrics)
         service.start()
     app = Flask(__name__, static_folder=None)
     app.config["MAX_FORM_MEMORY_SIZE"] = FORM_FIELD_BYTES
     app.extensions["service"] = service
-    door = _Door(settings, service)
+    books = Ledger(
+        app.wsgi_app,
+        metrics=metrics,
+        timeline=timeline,
+        emf_namespace=settings.emf_namespace,
+        is_debugging=settings.log_level == "DEBUG",
+    )
+    app.wsgi_app = books  # type: ignore[method-assign] # as Flask says that middleware is put around it
+    door = _Door(settings, service, books)
+    app.add_url_rule("/metrics", view_func=lambda: Response(metrics.page(), content_type=CONTENT_TYPE), methods=["GET"])
     app.add_url_rule("/ping", view_func=door.ping, methods=["GET", "POST"])
     app.add_url_rule("/invocations", view_func=door.invocations, methods=["POST"])
     app.add_url_rule("/v1/audio/transcriptions", view_func=door.transcriptions, methods=["POST"])
@@ -105,10 +117,11 @@ def create(settings: Settings | None = None, service: ModelService | None = None
 class _Door:
     """The routes."""
 
-    def __init__(self, settings: Settings, service: ModelService) -> None:
+    def __init__(self, settings: Settings, service: ModelService, books: Ledger) -> None:
         self._settings = settings
         self._service = service
         self._since_s = int(time.time())
+        self._books = books
         self._defaults = Defaults(vad_filter=settings.default_vad_filter, return_segments=settings.return_segments)
 
     def ping(self) -> Response:
@@ -117,6 +130,7 @@ class _Door:
             self._service.check()
         except TranscriberError:
             return Response(status=503)
+        self._books.note_ping()
         return Response(status=200)
 
     def execution_parameters(self) -> Response:
@@ -156,18 +170,19 @@ class _Door:
             ticket = stack.enter_context(self._service.admit())
             job = understand(request, stack)
             story = Story()
+            _tell_job(job, story)
             if job.answer.stream is not None:
                 parts = self._service.stream(job.source, job.options, ticket=ticket, story=story)
-                return _streamed(parts, job, job.answer.stream, story, stack)
+                return _streamed(parts, job, job.answer.stream, stack)
             transcript = self._service.transcribe(job.source, job.options, ticket=ticket, story=story)
-            rendered = render(
-                transcript,
-                format=job.answer.format,
-                with_segments=job.answer.with_segments,
-                with_words=job.answer.with_words,
-                dialect=job.answer.dialect,
-            )
-            _tell(story, job, transcript)
+            with _account().rendering(transcript.language):
+                rendered = render(
+                    transcript,
+                    format=job.answer.format,
+                    with_segments=job.answer.with_segments,
+                    with_words=job.answer.with_words,
+                    dialect=job.answer.dialect,
+                )
         return Response(rendered.body, content_type=rendered.media_type)
 
     def _job(self, incoming: Request, stack: ExitStack) -> Job:
@@ -223,7 +238,10 @@ def _fields(incoming: Request) -> dict[str, list[str]]:
 
 def _identify() -> None:
     """Bind the caller's id, or one of our own, to every log line of the request, refusals included."""
-    logs.request_id.set(_given_id(request) or uuid.uuid4().hex)
+    account = _account()
+    account.request_id = _given_id(request) or uuid.uuid4().hex
+    account.route = request.url_rule.rule if request.url_rule else None
+    logs.request_id.set(account.request_id)
 
 
 def _forget(_error: BaseException | None) -> None:
@@ -238,12 +256,13 @@ def _given_id(incoming: Request) -> str | None:
 
 
 def _streamed(
-    parts: Generator[Segment | Transcript | None], job: Job, form: StreamFormat, story: Story, stack: ExitStack
+    parts: Generator[Segment | Transcript | None], job: Job, form: StreamFormat, stack: ExitStack
 ) -> Response:
     """Begin to answer piece by piece; what fails before the first piece is answered with its status.
 
     The stack holds the place among those in flight and the body; both are kept until the last piece has gone.
     """
+    account = _account()
     first = next(parts)
     held = stack.pop_all()
 
@@ -255,16 +274,19 @@ def _streamed(
                     case None:
                         yield events.heartbeat(form)
                     case Segment():
-                        yield events.segment(number, part, with_words=job.answer.with_words, form=form)
+                        with account.rendering():
+                            record = events.segment(number, part, with_words=job.answer.with_words, form=form)
+                        yield record
                         number += 1
                     case Transcript():
-                        _tell(story, job, part)
-                        yield events.done(part, form)
+                        with account.rendering(part.language):
+                            record = events.done(part, form)
+                        yield record
         except TranscriberError as error:
             _tell_refusal(error)
             yield events.error(error.message, code=error.slug, form=form)
-        except Exception:  # the status has gone out: the caller can learn it only here
-            log.exception("request failed")
+        except Exception as error:  # noqa: BLE001 - the status has gone out: the caller can learn it only here
+            ledger.fail(account, error)
             yield events.error(UNFORESEEN, code=TranscriberError.slug, form=form)
 
     answer = Response(stream_with_context(records()), content_type=STREAM_MEDIA_TYPES[form])
@@ -273,35 +295,23 @@ def _streamed(
     return answer
 
 
-def _tell(story: Story, job: Job, transcript: Transcript) -> None:
-    """Log a request that was answered."""
-    log.info(
-        "request done",
-        extra={
-            "source": type(job.source).__name__,
-            "language": transcript.language,
-            "audio_s": round(story.heard.audio_s, 3),
-            "decode_s": round(story.fetch_s + story.heard.decode_s, 4),
-            "speech_s": round(story.heard.find_speech_s, 4),
-            "first_window_s": story.first_window_s and round(story.first_window_s, 4),
-            "read_s": round(story.read_s, 4),
-            "waited_s": round(story.effort.waited_s, 4),
-            "worked_s": round(story.effort.worked_s, 4),
-            "windows": story.effort.windows,
-            "largest_batch": story.effort.largest_batch,
-            "fallbacks": story.effort.fallbacks,
-        },
-    )
+def _account() -> Account:
+    """Return the account of the request that this thread works on."""
+    return cast("Account", request.environ[ledger.KEY])
+
+
+def _tell_job(job: Job, story: Story) -> None:
+    """Note what was asked for, and where what it takes can be read."""
+    account = _account()
+    account.is_told = True
+    account.source, account.address = job.source.kind, job.source.address
+    account.form, account.is_streamed = str(job.answer.format), job.answer.stream is not None
+    account.costs = story.costs
 
 
 def _tell_refusal(error: TranscriberError) -> None:
-    """Log a failure that was foreseen."""
-    status = STATUS[error.kind]
-    log.log(
-        logging.ERROR if status >= 500 else logging.INFO,
-        "request refused",
-        extra={"status": status, "code": error.slug, "reason": error.message},
-    )
+    """Note a failure that was foreseen."""
+    _account().refuse(error.slug, error.message, is_ours=STATUS[error.kind] >= 500)
 
 
 def _refuse(error: TranscriberError) -> Response:
@@ -326,13 +336,14 @@ def _refuse_http(error: HTTPException) -> Response:
         404: "there is nothing at this path; send audio to POST /invocations, ask GET /ping for health",
         405: "this path does not take this method; send audio to POST /invocations, ask GET /ping for health",
     }.get(status, error.name)
+    _account().refuse(NOWHERE, sentence, is_ours=False)
     _drain(request)
-    return _failure(sentence, code="not_found", status=status)
+    return _failure(sentence, code=NOWHERE, status=status)
 
 
 def _fail(error: Exception) -> Response:
     """Answer a failure that nobody foresaw; the caller learns nothing of the container's inside."""
-    log.error("request failed", exc_info=error)
+    ledger.fail(_account(), error)
     _drain(request)
     return _failure(UNFORESEEN, code=TranscriberError.slug, status=STATUS[Kind.INTERNAL])
 

@@ -13,9 +13,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from transcriber.audio.waveform import RATE_HZ, Pcm, Waveform
 from transcriber.engines import catalogue
 from transcriber.engines.base import Capabilities, Engine
 from transcriber.errors import ModelUnavailable, NotReady, TranscriberError
+from transcriber.observability.accounts import Costs, Occupancy
+from transcriber.observability.metrics import Metrics
 from transcriber.observability.timeline import Timeline
 from transcriber.options import TranscriptionOptions
 from transcriber.reading import Effort, Reader
@@ -46,21 +48,46 @@ HEARTBEAT_S = 5.0
 
 @dataclass(slots=True)
 class Story:
-    """What a request's log line tells.
+    """What a request's log line and metrics tell.
 
     Attributes:
-        fetch_s: Seconds until the file was there and open.
+        audio_bytes: Size of the audio file.
+        fetch_s: Seconds until the file was there, or it was certain that it would not be.
         first_window_s: Seconds until the first window went to the model; None while none has.
         read_s: Seconds from then until the last window was read; decoding goes on meanwhile.
         heard: How much there was to hear, and what decoding it and finding speech took.
         effort: What the model's part took.
     """
 
+    audio_bytes: int = 0
     fetch_s: float = 0.0
     first_window_s: float | None = None
     read_s: float = 0.0
     heard: Heard = field(default_factory=Heard)
     effort: Effort = field(default_factory=Effort)
+
+    def costs(self) -> Costs:
+        """Return what the request has taken so far."""
+        heard, effort = self.heard, self.effort
+        return Costs(
+            audio_bytes=self.audio_bytes,
+            audio_s=heard.audio_s,
+            speech_s=heard.speech_s,
+            fetch_s=self.fetch_s,
+            core_wait_s=effort.core_wait_s,
+            decode_s=heard.decode_s,
+            find_speech_s=heard.find_speech_s,
+            prepare_s=effort.prepare_s,
+            queue_wait_s=effort.waited_s,
+            worked_s=effort.worked_s,
+            device_s=effort.device_s,
+            first_window_s=self.first_window_s,
+            read_s=self.read_s,
+            windows=effort.windows,
+            largest_batch=effort.largest_batch,
+            mean_batch=effort.company / max(1, effort.windows),
+            fallbacks=effort.fallbacks,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +101,18 @@ class _Loaded:
 class ModelService:
     """The model behind its queue, with everything a request passes on its way there."""
 
-    def __init__(self, settings: Settings, *, timeline: Timeline, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        timeline: Timeline,
+        metrics: Metrics | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Store the settings; `start` begins to load the model."""
         self._settings = settings
         self._timeline = timeline
+        self._metrics = metrics or Metrics(timeline)
         self._clock = clock
         self._fetcher = Fetcher(settings)
         self._speech = SpeechDetector()
@@ -89,6 +124,11 @@ class ModelService:
         )
         self._loaded: _Loaded | None = None
         self._failure: TranscriberError | None = None
+        self._metrics.watch(
+            self.occupancy,
+            limit_requests=settings.max_requests_in_flight,
+            limit_waiting_s=settings.max_waiting_seconds,
+        )
         self._loader = threading.Thread(target=self._load, name="model-loader", daemon=True)
 
     def start(self) -> None:
@@ -120,6 +160,19 @@ class ModelService:
             NotReady: The model is loading, or failed to load.
         """
         return self._ready().engine.capabilities
+
+    def occupancy(self) -> Occupancy:
+        """Return how full the house is now; waits for nobody."""
+        loaded = self._loaded
+        return Occupancy(
+            is_ready=loaded is not None and self._failure is None and loaded.scheduler.fault is None,
+            requests=self._admission.requests,
+            waiting_windows=loaded.scheduler.n_waiting if loaded else 0,
+            running_batches=loaded.scheduler.n_running if loaded else 0,
+            waiting_audio_s=self._admission.waiting_s,
+            replicas=loaded.engine.capabilities.replicas if loaded else 0,
+            largest_batch=loaded.scheduler.largest_batch if loaded else 0,
+        )
 
     def admit(self) -> AbstractContextManager[Ticket]:
         """Let a request in before its body is read.
@@ -199,13 +252,26 @@ class ModelService:
             tick_s=tick_s,
         )
         limit_s = self._settings.max_audio_seconds
-        with self._fetcher.open(source) as file, open_sound(file, limit_s=limit_s) as sound:
-            story.fetch_s = self._clock() - started_s
+        with self._fetched(source, story) as file, open_sound(file, limit_s=limit_s) as sound:
+            story.heard.decode_s = self._clock() - started_s - story.fetch_s
             steps = _heard_by(listener, sound.blocks, options)
             yield from reader.read(_weighed(steps, ticket, story.heard, stated_s=min(sound.stated_s or 0.0, limit_s)))
         if story.effort.began_s is not None:
             story.first_window_s = story.effort.began_s - started_s
             story.read_s = self._clock() - story.effort.began_s
+
+    @contextmanager
+    def _fetched(self, source: Source, story: Story) -> Iterator[BinaryIO]:
+        """Have the file there, and say how long that took even when it is not."""
+        started_s = self._clock()
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(self._fetcher.open(source))
+            finally:
+                story.fetch_s = self._clock() - started_s
+            story.audio_bytes = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            yield file
 
     def _ready(self) -> _Loaded:
         if self._failure is not None:
@@ -220,8 +286,14 @@ class ModelService:
             engine.warm_up()
             self._speech.probabilities_of(Waveform(pcm=np.zeros(RATE_HZ, np.int16)))
             self._timeline.mark("warmed")
-            scheduler = Scheduler(engine, clock=self._clock)
+            scheduler = Scheduler(engine, clock=self._clock, tell=self._metrics.count_batch)
             scheduler.start()
+            self._metrics.name_model(
+                model=self._settings.model_id,
+                engine=engine.capabilities.name,
+                device=self._settings.device,
+                compute_type=self._settings.compute_type,
+            )
             self._loaded = _Loaded(engine, scheduler)
             self._timeline.mark("ready")
             log.info("model ready", extra={"model": self._settings.model_id, **self._timeline.seconds()})

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from inference import ModelService, Story, _Loaded
-from transcriber.audio.sources import InlineBytes, Upload
+from transcriber.audio.sources import InlineBytes, S3Object, Upload
 from transcriber.audio.waveform import RATE_HZ, Pcm
 from transcriber.engines.base import Capabilities, Retry, Window
-from transcriber.errors import DeadlineExceeded, DeviceFault, TooLarge
+from transcriber.errors import DeadlineExceeded, DeviceFault, TooLarge, TranscriberError
+from transcriber.observability.accounts import Occupancy
 from transcriber.observability.timeline import Timeline
 from transcriber.options import DecodingOptions, Task, TranscriptionOptions
 from transcriber.scheduling.scheduler import Scheduler
@@ -222,6 +223,45 @@ def test_the_story_tells_what_the_steps_took(serve: Serve) -> None:
     assert story.first_window_s is not None
     assert story.first_window_s >= story.fetch_s
     assert story.read_s > 0
+
+    costs = story.costs()
+    assert (costs.audio_s, costs.audio_bytes) == (300.0, 44 + 300 * 2 * RATE_HZ)
+    assert costs.speech_s == story.heard.speech_s > 0
+    assert (costs.fetch_s, costs.decode_s) == (story.fetch_s, story.heard.decode_s)
+    assert costs.prepare_s > 0
+    assert costs.core_wait_s >= 0
+    assert 0 < costs.device_s <= costs.worked_s
+    assert 1 <= costs.mean_batch <= costs.largest_batch <= 2
+    assert costs.windows == len(service._ready().engine.windows)
+    assert costs.read_s >= costs.queue_wait_s >= 0
+
+
+def test_a_file_that_does_not_come_has_taken_its_time(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "test")
+    service = serve(FakeEngine(), S3_ENDPOINT_URL="http://127.0.0.1:1", S3_MAX_ATTEMPTS="1")
+    story = Story()
+    with service.admit() as ticket, pytest.raises(TranscriberError):
+        service.transcribe(S3Object(bucket="calls", key="a"), OPTIONS, ticket=ticket, story=story)
+
+    assert story.costs().fetch_s > 0
+    assert story.costs().audio_bytes == 0
+
+
+def test_how_full_the_house_is_can_be_asked_at_any_time(serve: Serve) -> None:
+    seen: list[Occupancy] = []
+    engine = FakeEngine(look_on=lambda _window: seen.append(service.occupancy()))
+    service = serve(engine, MAX_REQUESTS_IN_FLIGHT="7")
+    assert ModelService(load({}), timeline=Timeline()).occupancy() == Occupancy()
+    with service.admit() as ticket:
+        service.transcribe(LongFile(300).upload(), OPTIONS, ticket=ticket)
+
+    assert all((now.is_ready, now.requests, now.running_batches, now.replicas) == (True, 1, 1, 1) for now in seen)
+    assert seen[0].waiting_audio_s == 300.0
+    assert seen[0].largest_batch == 2
+    page = service._metrics.page().decode()
+    assert "stt_requests_in_flight 0.0" in page
+    assert "stt_requests_in_flight_limit 7.0" in page
 
 
 def test_silence_has_no_first_window(serve: Serve) -> None:

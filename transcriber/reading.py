@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic
 
@@ -42,17 +43,25 @@ class Effort:
     Attributes:
         windows: Windows read.
         began_s: When the first window went to the model, on the clock of the reader; None while none has.
+        core_wait_s: Seconds before the gate.
+        prepare_s: Seconds that features and prompts took.
         waited_s: Seconds that windows lay waiting, the longest of them.
         worked_s: Seconds in batches, summed over the windows.
+        device_s: The windows' share of these batches.
         largest_batch: Windows in the largest batch that any of them met.
+        company: Windows in the batches that they met, summed over the windows.
         fallbacks: Tries above the first.
     """
 
     windows: int = 0
     began_s: float | None = None
+    core_wait_s: float = 0.0
+    prepare_s: float = 0.0
     waited_s: float = 0.0
     worked_s: float = 0.0
+    device_s: float = 0.0
     largest_batch: int = 0
+    company: int = 0
     fallbacks: int = 0
 
     def add(self, served: Served) -> None:
@@ -60,7 +69,9 @@ class Effort:
         self.windows += 1
         self.waited_s = max(self.waited_s, served.waited_s)
         self.worked_s += served.worked_s
+        self.device_s += served.device_s
         self.largest_batch = max(self.largest_batch, served.batch_windows)
+        self.company += served.batch_windows
         self.fallbacks += served.tries - 1
 
 
@@ -223,15 +234,24 @@ class Reader(Generic[Work]):
 
     def _listen(self, steps: Steps) -> bool:
         """Take one step; False when there are no more."""
-        with self.gate.turn(within_s=self._left_s()):
+        with self._turn():
             tapes = next(steps, None)
         for tape in tapes or ():
             self._places.append(_Place(number=next(self._numbers), tape=tape, limit_samples=self._limit_samples))
         return tapes is not None
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for a core and keep it for the length of the block."""
+        asked_s = self.clock()
+        with self.gate.turn(within_s=self._left_s()):
+            self.effort.core_wait_s += self.clock() - asked_s
+            yield
+
     def _submit(self, place: _Place) -> None:
         flight = _Flight(place=place, passage=place.passage(), language=self._language)
-        with self.gate.turn(within_s=self._left_s()):
+        with self._turn():
+            started_s = self.clock()
             work = self.engine.prepare(
                 Window(
                     samples=place.samples(),
@@ -242,6 +262,7 @@ class Reader(Generic[Work]):
                     is_first=place.number == 0 and not place.is_begun,
                 )
             )
+            self.effort.prepare_s += self.clock() - started_s
         future = self.scheduler.submit(work, request=self._request, deadline_s=self.deadline_s)
         self._flying[future] = flight
         if self.effort.began_s is None:

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     url_timeout_seconds: Seconds = 60.0
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    emf_namespace: Annotated[str, Field(max_length=255)] | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -106,6 +107,16 @@ class Settings(BaseSettings):
     def url_hosts(self) -> tuple[str, ...]:
         """The hosts of `allowed_url_hosts`, in lower case; none when nothing is fetched from the web."""
         return tuple(part.strip().lower() for part in (self.allowed_url_hosts or "").split(",") if part.strip())
+
+    @field_validator("emf_namespace")
+    @classmethod
+    def _namespace(cls, value: str | None) -> str | None:
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html, Namespace
+        if value is not None and (
+            re.fullmatch(r"[0-9A-Za-z._\-/#: ]+", value) is None or value.startswith(("AWS/", ":"))
+        ):
+            raise ValueError("must be letters, digits, spaces and . - _ / # : and begin neither with AWS/ nor with :")
+        return value
 
     @property
     def device_indices(self) -> tuple[int, ...]:

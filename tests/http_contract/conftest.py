@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.conftest import DEMO_MODEL, ROOT
 
 BUCKET = "recordings"
 READY_WITHIN_S = 60
+WITHIN_S = 60
 LIMITS = {
     "MAX_BODY_BYTES": str(8 * 1024 * 1024),
     "MAX_JSON_BYTES": str(4 * 1024 * 1024),
@@ -123,6 +125,26 @@ def wait_ready(server: Server) -> None:
             pass
         time.sleep(0.05)  # there is no other clock than the other process's own
     raise AssertionError(server.log.read_text())
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + WITHIN_S
+    while not true():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)  # there is no other clock than the other process's own
+
+
+def line_of(server: Server, request_id: str) -> dict[str, Any]:
+    """Return the one line of a request; it is written when its answer is out, perhaps after it has been read."""
+
+    def found() -> list[dict[str, Any]]:
+        entries = [json.loads(entry) for entry in server.log.read_text("utf-8").splitlines()]
+        requests = [entry for entry in entries if entry["event"].startswith("request ")]
+        return [entry for entry in requests if entry["request_id"] == request_id]
+
+    wait_for(lambda: bool(found()))
+    (line,) = found()
+    return line
 
 
 def stop(server: Server) -> None:

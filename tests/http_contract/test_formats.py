@@ -13,7 +13,7 @@ import jiwer
 import pytest
 
 from tests.conftest import DATA, Recording, recordings
-from tests.http_contract.conftest import BUCKET, Server
+from tests.http_contract.conftest import BUCKET, Server, line_of
 
 SPOKEN = [recording for recording in recordings() if recording.text]
 SHORT = [recording for recording in SPOKEN if recording.duration < 60]
@@ -155,7 +155,6 @@ def test_the_callers_inference_id_comes_back_and_is_logged(server: Server) -> No
 
 def test_a_refusal_is_logged_with_the_callers_inference_id(server: Server) -> None:
     server.send(b"no audio", {"X-Amzn-SageMaker-Inference-Id": "call-8"})
-    lines = [json.loads(line) for line in server.log.read_text("utf-8").splitlines() if line.startswith("{")]
-    refused = [line for line in lines if line.get("request_id") == "call-8"]
+    line = line_of(server, "call-8")
 
-    assert [(line["event"], line["code"]) for line in refused] == [("request refused", "not_audio")]
+    assert (line["event"], line["outcome"]) == ("request refused", "not_audio")

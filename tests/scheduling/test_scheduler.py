@@ -9,6 +9,7 @@ import pytest
 
 from transcriber.engines.base import Capabilities, Retry, Window
 from transcriber.errors import DeadlineExceeded, DeviceFault, Stopping
+from transcriber.observability.accounts import BatchAccount
 from transcriber.options import Task
 from transcriber.scheduling.scheduler import Scheduler
 from transcriber.transcript import Hypothesis
@@ -85,11 +86,16 @@ def clock() -> StepClock:
 
 
 @pytest.fixture
-def start(clock: StepClock) -> Iterator[Callable[[FakeEngine], Scheduler[str]]]:
+def told() -> list[BatchAccount]:
+    return []
+
+
+@pytest.fixture
+def start(clock: StepClock, told: list[BatchAccount]) -> Iterator[Callable[[FakeEngine], Scheduler[str]]]:
     started: list[tuple[Scheduler[str], FakeEngine]] = []
 
     def begin(engine: FakeEngine) -> Scheduler[str]:
-        scheduler: Scheduler[str] = Scheduler(engine, clock=clock)
+        scheduler: Scheduler[str] = Scheduler(engine, clock=clock, tell=told.append)
         scheduler.start()
         started.append((scheduler, engine))
         return scheduler
@@ -305,3 +311,44 @@ def test_time_spent_waiting_and_working_is_told(start: Start, clock: StepClock) 
 
     served = second.result(WAIT_S)
     assert (served.waited_s, served.worked_s) == (3.0, 2.0)
+
+
+def test_every_batch_is_told_before_its_windows_are_answered(
+    start: Start, clock: StepClock, told: list[BatchAccount]
+) -> None:
+    engine = FakeEngine(behave=without_memory_above(1))
+    scheduler = start(engine)
+    assert scheduler.largest_batch == 4
+    blocker = scheduler.submit("x:0", request=9, deadline_s=90.0)
+    engine.wait_begun()
+    assert (scheduler.n_running, scheduler.n_waiting) == (1, 0)
+    futures = [scheduler.submit(f"k:{i}", request=i, deadline_s=90.0) for i in range(2)]
+    clock.now_s = 3.0
+    engine.open(1)
+    blocker.result(WAIT_S)
+    engine.wait_begun()
+    assert told == [BatchAccount(windows=1, took_s=3.0, waits_s=(0.0,))]
+
+    for _ in range(3):  # both together, which the memory does not hold, then one after the other
+        clock.now_s += 2.0
+        engine.open(1)
+    served = [future.result(WAIT_S) for future in futures]
+    assert told[1].is_failed
+    assert [(batch.windows, batch.is_failed) for batch in told[1:]] == [(2, True), (1, False), (1, False)]
+    assert told[1].waits_s == (3.0, 3.0)
+    assert sum(batch.took_s for batch in told[1:]) == pytest.approx(sum(window.device_s for window in served))
+    assert scheduler.largest_batch == 1
+
+
+def test_a_window_has_its_share_of_the_batch(start: Start, clock: StepClock) -> None:
+    engine = FakeEngine()
+    scheduler = start(engine)
+    scheduler.submit("x:0", request=9, deadline_s=90.0)
+    engine.wait_begun()
+    futures = [scheduler.submit(f"k:{i}", request=i, deadline_s=90.0) for i in range(4)]
+    engine.open(1)
+    engine.wait_begun()
+    clock.now_s = 6.0
+    engine.open(1)
+
+    assert [(future.result(WAIT_S).worked_s, future.result().device_s) for future in futures] == [(6.0, 1.5)] * 4

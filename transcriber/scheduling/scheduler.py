@@ -12,6 +12,7 @@ from typing import Generic
 
 from transcriber.engines.base import Engine, Retry, Work, transcribe_batch
 from transcriber.errors import DeadlineExceeded, DeviceFault, Stopping, TranscriberError
+from transcriber.observability.accounts import BatchAccount
 from transcriber.scheduling.policy import Waiting, expired, next_batch
 from transcriber.transcript import Hypothesis
 
@@ -25,6 +26,7 @@ class Served:
     Attributes:
         waited_s: Seconds in which it lay waiting, all its tries together.
         worked_s: Seconds that its batches took.
+        device_s: Its share of them: of a batch of eight windows, an eighth.
         batch_windows: How many windows its last batch held.
         tries: How many batches it was part of; above 1 when a temperature was not believed.
     """
@@ -32,6 +34,7 @@ class Served:
     hypothesis: Hypothesis
     waited_s: float
     worked_s: float
+    device_s: float
     batch_windows: int
     tries: int
 
@@ -46,6 +49,7 @@ class _Entry(Generic[Work]):
     since_s: float
     waited_s: float = 0.0
     worked_s: float = 0.0
+    device_s: float = 0.0
     tries: int = 0
 
 
@@ -56,10 +60,23 @@ class Scheduler(Generic[Work]):
     lone window starts at once and batches fill by themselves while the replicas are busy.
     """
 
-    def __init__(self, engine: Engine[Work], *, clock: Callable[[], float]) -> None:
-        """Store the engine and the clock (monotonic seconds); `start` begins to work."""
+    def __init__(
+        self,
+        engine: Engine[Work],
+        *,
+        clock: Callable[[], float],
+        tell: Callable[[BatchAccount], None] = lambda _batch: None,
+    ) -> None:
+        """Store what is given; `start` begins to work.
+
+        Args:
+            engine: The model.
+            clock: Monotonic seconds.
+            tell: Called with each batch that has ended, before its windows are answered; must neither wait nor raise.
+        """
         self._engine = engine
         self._clock = clock
+        self._tell = tell
         self._largest_batch = engine.capabilities.largest_batch  # lowered when the device runs out of memory
         self._changed = threading.Condition()
         self._waiting: dict[int, _Entry[Work]] = {}
@@ -78,6 +95,16 @@ class Scheduler(Generic[Work]):
     def n_waiting(self) -> int:
         """How many windows wait for a batch."""
         return len(self._waiting)
+
+    @property
+    def n_running(self) -> int:
+        """How many batches are being worked on."""
+        return len(self._threads) - self._idle
+
+    @property
+    def largest_batch(self) -> int:
+        """The most windows in one batch; lowered when the device runs out of memory."""
+        return self._largest_batch
 
     def start(self) -> None:
         """Start a thread for each replica."""
@@ -169,21 +196,30 @@ class Scheduler(Generic[Work]):
     def _work_on(self, batch: list[_Entry[Work]]) -> None:
         """Run one batch; when it fails, run its halves, so that only the windows at fault fail."""
         started_s = self._clock()
-        for entry in batch:
-            entry.waited_s += started_s - entry.since_s
+        waits_s = tuple(started_s - entry.since_s for entry in batch)
+        for entry, wait_s in zip(batch, waits_s, strict=True):
+            entry.waited_s += wait_s
             entry.tries += 1
         try:
             outcomes = transcribe_batch(self._engine, [entry.work for entry in batch])
         except Exception as error:  # noqa: BLE001 - whatever a batch does, the replica's thread must live on
+            self._note(batch, waits_s, took_s=self._clock() - started_s, is_failed=True)
             self._recover(batch, error)
             return
-        ended_s = self._clock()
+        self._note(batch, waits_s, took_s=self._clock() - started_s)
         for entry, outcome in zip(batch, outcomes, strict=True):
-            entry.worked_s += ended_s - started_s
             if isinstance(outcome, Retry):
                 self._return(entry, outcome.work)
             else:
                 _fulfil(entry, outcome, batch_windows=len(batch))
+
+    def _note(
+        self, batch: list[_Entry[Work]], waits_s: tuple[float, ...], *, took_s: float, is_failed: bool = False
+    ) -> None:
+        for entry in batch:
+            entry.worked_s += took_s
+            entry.device_s += took_s / len(batch)
+        self._tell(BatchAccount(windows=len(batch), took_s=took_s, waits_s=waits_s, is_failed=is_failed))
 
     def _recover(self, batch: list[_Entry[Work]], error: Exception) -> None:
         log.warning("batch failed", extra={"windows": len(batch), "error": repr(error)}, exc_info=error)
@@ -246,6 +282,7 @@ def _fulfil(entry: _Entry[Work], hypothesis: Hypothesis, *, batch_windows: int) 
         hypothesis=hypothesis,
         waited_s=entry.waited_s,
         worked_s=entry.worked_s,
+        device_s=entry.device_s,
         batch_windows=batch_windows,
         tries=entry.tries,
     )
