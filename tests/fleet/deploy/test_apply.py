@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from fleet.deploy.apply import Progress, StepFailed, Unfinished, apply, explain, sentence
+from fleet.aws import sentence
+from fleet.deploy.apply import Progress, StepFailed, Unfinished, apply, explain
 from fleet.deploy.desired import Mode
 from fleet.deploy.existing import NOTHING
 from fleet.deploy.plan import plan, removal
