@@ -25,14 +25,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fleet import platform
-from fleet.client import load_plot, load_record, wishes
-from fleet.client.aws import clients_of, session_in
+from fleet.client import load_file, load_plot, wishes
+from fleet.client.aws import Clients, clients_of, session_in
 from fleet.client.batches import Batch, Patience, looker_for
 from fleet.client.commands import DONE, FAILED, Stage, run, stage_of
 from fleet.client.errors import CannotCall
 from fleet.client.jobs import Ledger
 from fleet.client.keeping import Keeper
 from fleet.client.load import Observed, Watch, record_of
+from fleet.client.load_record import LoadRecord
 from fleet.client.load_report import report
 from fleet.client.recordings import Recording, Shelf, folder_of, recording_of
 from fleet.client.submitting import Desk
@@ -47,7 +48,7 @@ def main() -> int:
     arguments = parse()
     stage = stage_of("load_test_async.py", columns=120)
     if arguments.report:
-        return run(lambda: show(load_record.read(Path(arguments.report)), arguments, stage), stage)
+        return run(lambda: show(load_file.read(Path(arguments.report)), arguments, stage), stage)
     with tempfile.TemporaryDirectory(prefix="load-test-") as scratch:
         return run(lambda: errand(arguments, stage, Path(scratch)), stage)
 
@@ -94,13 +95,13 @@ def errand(arguments: argparse.Namespace, stage: Stage, scratch: Path) -> int:
     record = record_of(
         jobs,
         outcomes,
-        title=arguments.title or f"{len(jobs)} jobs at once, {endpoint}",
+        title=arguments.title or f"{len(jobs)} jobs at once, {endpoint}{elsewhere(clients)}",
         command=shlex.join(["scripts/load_test_async.py", *sys.argv[1:]]),
         minute_s=arguments.scale_seconds,
         samples=samples,
         metrics=metrics,
     )
-    load_record.write(record, Path(arguments.out) / "record.json")
+    load_file.write(record, Path(arguments.out) / "record.json")
     show(record, arguments, stage)
     if running := len(jobs) - len(outcomes):
         stage.warn(f"{broken or 'patience is over'}; {running} of {len(jobs)} jobs had not ended and go on")
@@ -109,7 +110,13 @@ def errand(arguments: argparse.Namespace, stage: Stage, scratch: Path) -> int:
     return DONE if not running and failed == arguments.failing else FAILED
 
 
-def show(record: load_record.LoadRecord, arguments: argparse.Namespace, stage: Stage) -> int:
+def elsewhere(clients: Clients) -> str:
+    """Say where it was measured, if not at AWS."""
+    url = str(clients("sagemaker-runtime").meta.endpoint_url)
+    return "" if "amazonaws.com" in url else f", not AWS but {url}"
+
+
+def show(record: LoadRecord, arguments: argparse.Namespace, stage: Stage) -> int:
     """Print the tables and draw the picture."""
     stage.print(report(record))
     if arguments.plot:

@@ -97,7 +97,9 @@ def clients_of(session: boto3.Session, *, read_timeout_s: float = 60.0) -> Clien
         )
         try:
             return session.client(service, config=config)  # type: ignore[call-overload] # any service, by name
-        except (BotoCoreError, ValueError) as error:  # ValueError: AWS_ENDPOINT_URL or the region is no host's name
+        except BotoCoreError as error:
+            raise Misused(unanswered(error, session.region_name)) from error
+        except ValueError as error:  # AWS_ENDPOINT_URL is no address
             raise Misused(sentence(str(error))) from error
 
     return cache(client)

@@ -90,10 +90,10 @@ class Ledger:
             Misused: It cannot be made, or is there already.
         """
         try:
+            if self.path.exists():
+                raise Misused(f"{self.path} is there already; fetch its jobs with --resume, or name another")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.open("x").close()
-        except FileExistsError as error:
-            raise Misused(f"{self.path} is there already; fetch its jobs with --resume, or name another") from error
         except OSError as error:
             raise Misused(f"the ledger {self.path} cannot be written ({error.strerror}); see --ledger") from error
 

@@ -15,6 +15,9 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 INCHES = (11.0, 6.0)
 DOTS_PER_INCH = 130
 MOST_BARS = 60
+HEADROOM = 1.2
+"""Space above the highest bar, for the legend."""
+
 SECONDS_UP_TO_S = 240.0
 """Tests that took longer are drawn in minutes."""
 
@@ -104,6 +107,7 @@ def _ends(panel: Axes, record: LoadRecord, unit_s: float) -> None:
     bars = {"align": "edge", "width": width, "edgecolor": "white", "linewidth": 0.5}
     panel.bar(at, done, color=GREEN, label="transcribed", **bars)
     panel.bar(at, failed, bottom=done, color=ORANGE, label="failed", **bars)
+    panel.set_ylim(top=max(map(sum, zip(done, failed, strict=True))) * HEADROOM + 1)
     panel.set_ylabel(f"jobs ended per {record.interval_s * stride:g} s")
     panel.legend(loc="upper right", frameon=False, fontsize="small", ncols=2)
 
@@ -115,11 +119,14 @@ def _times(panel: Axes, record: LoadRecord) -> None:
     panel.set_ylabel("jobs")
     if not times_s:
         return
-    panel.hist(times_s, bins=min(20, max(5, len(times_s) // 3)), range=(0, times_s[-1] or 1), color=BLUE, alpha=0.7)
+    counts, _, _ = panel.hist(
+        times_s, bins=min(20, max(5, len(times_s) // 3)), range=(0, times_s[-1] or 1), color=BLUE, alpha=0.7
+    )
     for share, dash in ((0.5, "-"), (0.9, "--")):
         value_s = quantile(times_s, share)
         panel.axvline(value_s, color=ORANGE, linestyle=dash, label=f"P{share * 100:.0f}: {value_s:.1f} s")
-    panel.set_xlim(0, None)
+    panel.set_xlim(left=0)
+    panel.set_ylim(top=max(counts) * HEADROOM)
     panel.yaxis.get_major_locator().set_params(integer=True)
     panel.grid(visible=True, alpha=0.3)
     panel.legend(loc="upper left", frameon=False, fontsize="small")

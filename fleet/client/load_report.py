@@ -44,12 +44,13 @@ def _sum(record: LoadRecord) -> str:
 
 def _over_time(intervals: list[Interval]) -> str:
     stride = -(-len(intervals) // MOST_ROWS)
+    are_whole = all(one.to_s.is_integer() for one in intervals)
     rows = []
     for start in range(0, len(intervals), stride):
         group = intervals[start : start + stride]
         last = group[-1]
         done, failed = sum(one.done for one in group), sum(one.failed for one in group)
-        until = clock_text(last.to_s) if last.to_s.is_integer() else f"{last.to_s:g} s"
+        until = clock_text(last.to_s) if are_whole else f"{last.to_s:.1f} s"
         rows.append([until, str(last.instances), str(last.backlog), str(done), str(failed)])
     return table(["until", "instances", "backlog", "done", "failed"], rows, right=frozenset(range(5)))
 

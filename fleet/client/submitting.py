@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 
-from fleet.aws import DENIED
-from fleet.client.aws import Clients, asking, is_busy, refused
+from fleet.aws import DENIED, sentence
+from fleet.client.aws import Clients, asking, is_busy
 from fleet.client.errors import CannotCall, Misused
 from fleet.client.jobs import Job
 from fleet.client.recordings import LocalFile, S3Object
@@ -49,12 +50,13 @@ class Desk:
         Raises:
             CannotCall: It does not.
         """
-        try:
-            found = self.client("sagemaker").describe_endpoint(EndpointName=self.endpoint)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in DENIED:
-                return  # callers need no such permission, and submitting will tell
-            raise CannotCall(refused(error, self.region, about=f"the endpoint {self.endpoint}")) from error
+        with asking(self.region, about=f"the endpoint {self.endpoint}"):
+            try:
+                found = self.client("sagemaker").describe_endpoint(EndpointName=self.endpoint)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in DENIED:
+                    return  # callers need no such permission, and submitting will tell
+                raise
         if "AsyncInferenceConfig" not in found:
             raise Misused(f"the endpoint {self.endpoint} answers at once; it is called by scripts/invoke_realtime.py")
         if found["EndpointStatus"] in {"Creating", "Failed", "Deleting", "OutOfService"}:
@@ -76,19 +78,10 @@ class Desk:
         for number, file in enumerate(files):
             key = f"{folder.key}{number:04d}-{file.name}"
             content_type = mimetypes.guess_type(file.name)[0]
+            extra = {"ContentType": content_type} if content_type else None
             try:
-                s3.upload_file(
-                    str(file.path),
-                    folder.bucket,
-                    key,
-                    ExtraArgs={"ContentType": content_type} if content_type else None,
-                )
-            except (S3UploadFailedError, ClientError) as error:
-                cause = error if isinstance(error, ClientError) else error.__context__
-                why = str(error)
-                if isinstance(cause, ClientError):
-                    why = refused(cause, self.region, about=f"the bucket {folder.bucket}")
-                raise CannotCall(why) from error
+                with asking(self.region, about=f"the bucket {folder.bucket}"), _unwrapped():
+                    s3.upload_file(str(file.path), folder.bucket, key, ExtraArgs=extra)
             except OSError as error:
                 raise Misused(f"{file} cannot be read any more ({error.strerror})") from error
             there.append(S3Object(folder.bucket, key))
@@ -137,6 +130,17 @@ class Desk:
                 return answer
         last: dict[str, Any] = runtime.invoke_endpoint_async(**parameters)
         return last
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Let out what S3 refused; `upload_file` wraps it into an error of its own that has only words."""
+    try:
+        yield
+    except S3UploadFailedError as error:
+        if isinstance(error.__context__, ClientError):
+            raise error.__context__ from error
+        raise CannotCall(sentence(str(error))) from error
 
 
 def _date(answer: dict[str, Any], otherwise_s: float) -> float:
