@@ -31,6 +31,7 @@ from fleet.client.batches import Batch, Patience, looker_for
 from fleet.client.commands import DONE, Stage, run, stage_of
 from fleet.client.jobs import Ledger, counted
 from fleet.client.keeping import Keeper, folder_for
+from fleet.client.numbers import positive, whole
 from fleet.client.recordings import Shelf, folder_of
 from fleet.client.submitting import Desk
 
@@ -153,6 +154,8 @@ def parse() -> argparse.Namespace:
     waiting.add_argument("--resume", metavar="LEDGER", help="submit nothing; fetch what the jobs of a ledger left")
     waiting.add_argument("--ledger", metavar="FILE", help="where to write the ledger (default: build/async/)")
     arguments = parser.parse_args()
+    if arguments.queue_url == "":
+        parser.error("--queue-url must say something, or be left out")
     named = bool(arguments.recordings or arguments.manifest)
     if arguments.resume and (named or not arguments.wait):
         parser.error("--resume submits nothing; leave recordings, --manifest and --no-wait out")
@@ -169,21 +172,6 @@ def parse() -> argparse.Namespace:
 def relative(path: Path) -> str:
     """Return a path as seen from here, if it is below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def whole(text: str) -> int:
-    """Understand a whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
-
-
-def positive(text: str) -> float:
-    """Understand a number above 0."""
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return number
 
 
 if __name__ == "__main__":

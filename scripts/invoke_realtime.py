@@ -23,6 +23,7 @@ from fleet.client.aws import clients_of, session_in
 from fleet.client.commands import run, stage_of
 from fleet.client.keeping import folder_for
 from fleet.client.realtime import Realtime
+from fleet.client.numbers import positive
 from fleet.client.recordings import recording_of
 
 CONTAINER_TIMEOUT_S = 3600.0
@@ -86,15 +87,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--timeout", type=positive, metavar="SECONDS", help="wait this long for an answer (70; stream 480; --url 3600)"
     )
-    return parser.parse_args()
-
-
-def positive(text: str) -> float:
-    """Understand a number above 0."""
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return number
+    arguments = parser.parse_args()
+    if not (arguments.endpoint or arguments.url):
+        parser.error("--endpoint and --url must say something")
+    return arguments
 
 
 if __name__ == "__main__":

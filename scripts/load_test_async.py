@@ -35,6 +35,7 @@ from fleet.client.keeping import Keeper
 from fleet.client.load import Observed, Watch, record_of
 from fleet.client.load_record import LoadRecord
 from fleet.client.load_report import report
+from fleet.client.numbers import count, positive, whole
 from fleet.client.recordings import Recording, Shelf, folder_of, recording_of
 from fleet.client.submitting import Desk
 
@@ -182,6 +183,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--no-plot", dest="plot", action="store_false", help="draw no picture")
     parser.add_argument("--report", metavar="RECORD", help="measure nothing; tables and picture of a record")
     arguments = parser.parse_args()
+    if arguments.queue_url == "":
+        parser.error("--queue-url must say something, or be left out")
     if not arguments.report and not arguments.endpoint:
         parser.error("--endpoint is needed")
     if not arguments.report and not arguments.recordings:
@@ -189,28 +192,6 @@ def parse() -> argparse.Namespace:
     if arguments.failing >= arguments.jobs:
         parser.error("--failing must be less than --jobs")
     return arguments
-
-
-def count(text: str) -> int:
-    """Understand a whole number from 0 on."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
-
-
-def whole(text: str) -> int:
-    """Understand a whole number from 1 on."""
-    if count(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
-
-
-def positive(text: str) -> float:
-    """Understand a number above 0."""
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return number
 
 
 if __name__ == "__main__":
