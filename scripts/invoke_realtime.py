@@ -22,8 +22,8 @@ from fleet.client import calls, wishes
 from fleet.client.aws import clients_of, session_in
 from fleet.client.commands import run, stage_of
 from fleet.client.keeping import folder_for
-from fleet.client.realtime import Realtime
 from fleet.client.numbers import positive
+from fleet.client.realtime import Realtime
 from fleet.client.recordings import recording_of
 
 CONTAINER_TIMEOUT_S = 3600.0
