@@ -19,7 +19,8 @@ def report(record: LoadRecord) -> str:
 def _parts(record: LoadRecord) -> Iterator[str]:
     intervals = record.intervals()
     yield f"{record.title}: {_sum(record)}"
-    yield f"Every {record.interval_s:g} s\n{_over_time(intervals)}"
+    stride = -(-len(intervals) // MOST_ROWS)
+    yield f"Every {record.interval_s * stride:g} s\n{_over_time(intervals, stride)}"
     yield f"Jobs that ended within {record.interval_s:g} s\n{_by_instances(intervals)}"
     if record.times_s:
         yield f"Seconds from submission to transcript\n{_times(record)}"
@@ -42,8 +43,7 @@ def _sum(record: LoadRecord) -> str:
     return words
 
 
-def _over_time(intervals: list[Interval]) -> str:
-    stride = -(-len(intervals) // MOST_ROWS)
+def _over_time(intervals: list[Interval], stride: int) -> str:
     are_whole = all(one.to_s.is_integer() for one in intervals)
     rows = []
     for start in range(0, len(intervals), stride):
