@@ -10,6 +10,7 @@ from typing import Any, assert_never
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
+from fleet.aws import DENIED, sentence
 from fleet.deploy import platform_facts
 from fleet.deploy.model_check import resolved
 from fleet.deploy.steps import Call, Step, Wait
@@ -22,10 +23,6 @@ REGISTRATION_TRIES = 5
 REGISTRATION_PAUSE_S = 3.0
 """A scalable target may take a moment until policies can be put on it. API reference: RegisterScalableTarget."""
 
-LONGEST_MESSAGE = 400
-"""Characters of AWS's own words that are passed on."""
-
-DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
 HINTS: tuple[tuple[str, str], ...] = (
     ("ResourceLimitExceeded", "ask for a higher quota in Service Quotas, or name another --instance-type"),
     ("Could not assume role", "let sagemaker.amazonaws.com assume the role (docs/iam.md); a new role takes a minute"),
@@ -207,12 +204,6 @@ def explain(error: ClientError, service: str, operation: str) -> str:
     if code == "ValidationException" and "already exist" in words:
         return f"{words}; somebody else made it, so choose another --name"
     return _hinted(f"{words} ({code})")
-
-
-def sentence(words: str) -> str:
-    """Return somebody's words as one line of bounded length without a full stop."""
-    line = " ".join(words.split()).rstrip(". ")
-    return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]}..."
 
 
 def _hinted(words: str) -> str:

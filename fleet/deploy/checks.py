@@ -12,7 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from fleet.deploy.apply import DENIED, explain
+from fleet.aws import DENIED
+from fleet.deploy.apply import explain
 from fleet.deploy.desired import FOLDER, CannotDeploy, Deployment, Image, Place, Role
 from fleet.deploy.survey import Clients
 

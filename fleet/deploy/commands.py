@@ -8,32 +8,16 @@ from functools import cache
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    SSOError,
-    TokenRetrievalError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
+from fleet.aws import sentence, unanswered
 from fleet.deploy import checks, listing, model_check
-from fleet.deploy.apply import Hands, Progress, StepFailed, Unfinished, apply, explain, sentence
+from fleet.deploy.apply import Hands, Progress, StepFailed, Unfinished, apply, explain
 from fleet.deploy.desired import CannotDeploy, Deployment, Mode, Names, advice
 from fleet.deploy.existing import NOTHING
 from fleet.deploy.plan import plan, remarks, removal
 from fleet.deploy.steps import Step, calls
 from fleet.deploy.survey import Clients, survey
-
-CREDENTIAL_ERRORS = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    CredentialRetrievalError,
-    TokenRetrievalError,
-    SSOError,
-)
 
 DONE, FAILED, MISUSED = 0, 1, 2
 """Exit statuses."""
@@ -184,16 +168,7 @@ def _unable(hands: Hands, error: BotoCoreError | ClientError, region: str, *, hi
     """Say why AWS could not be asked."""
     if isinstance(error, ClientError):
         return _unchanged(hands, explain(error, "sts", error.operation_name))
-    why = sentence(str(error))
-    if isinstance(error, CREDENTIAL_ERRORS):
-        return _unchanged(
-            hands,
-            f"there are no AWS credentials that work ({why}); run aws configure or aws sso login, or set "
-            f"AWS_PROFILE{hint}",
-        )
-    if isinstance(error, EndpointConnectionError):
-        return _unchanged(hands, f"{why}; is {region} a region, and is there a network?")
-    return _unchanged(hands, why)
+    return _unchanged(hands, unanswered(error, region, hint=hint))
 
 
 def _unchanged(hands: Hands, *faults: str) -> int:

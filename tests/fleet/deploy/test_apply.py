@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from fleet.deploy.apply import Progress, StepFailed, Unfinished, apply, explain, sentence
+from fleet.deploy.apply import Progress, StepFailed, Unfinished, apply, explain
 from fleet.deploy.desired import Mode
 from fleet.deploy.existing import NOTHING
 from fleet.deploy.plan import plan, removal
@@ -120,8 +120,3 @@ def test_a_network_that_breaks_is_a_failure_of_the_step(cloud: Cloud) -> None:
 )
 def test_a_refusal_becomes_a_sentence_that_says_what_to_do(code: str, message: str, expected: str) -> None:
     assert expected in explain(refusal("CreateModel", code, message), "sagemaker", "CreateModel")
-
-
-def test_a_sentence_is_one_line_of_bounded_length() -> None:
-    assert sentence("two\n  lines.") == "two lines"
-    assert len(sentence("a" * 5000)) < 500
