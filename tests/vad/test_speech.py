@@ -92,12 +92,15 @@ def test_one_detector_serves_many_threads(detector: SpeechDetector) -> None:
 def test_memory_does_not_grow_with_the_recording(detector: SpeechDetector) -> None:
     two_minutes = Waveform(pcm=np.zeros(120 * 16_000, np.int16))
 
-    tracemalloc.start()
-    detector.probabilities_of(two_minutes)
-    _, peak_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    def peak_bytes() -> int:
+        tracemalloc.start()
+        detector.probabilities_of(two_minutes)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
 
-    assert peak_bytes < 4 * 1024 * 1024  # as floats it would be 7.7 MB, cut into rows 8.6 MB more
+    # As floats it would be 7.7 MB, cut into rows 8.6 MB more. Threads that other tests left behind are traced too.
+    assert min(peak_bytes() for _ in range(3)) < 4 * 1024 * 1024
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.name)
