@@ -94,8 +94,9 @@ def s3(s3_url: str) -> Any:
     return client
 
 
-def start(tmp: Path, **environ: str) -> Server:
-    port = free_port()
+def start(tmp: Path, *arguments: str, port: int | None = None, **environ: str) -> Server:
+    """Run `serve` with these arguments; with a `port`, it is for `environ` to say it."""
+    told = {} if port else {"PORT": str(port := free_port())}
     scratch = tmp / "scratch"
     scratch.mkdir()
     log = tmp / "log"
@@ -103,13 +104,13 @@ def start(tmp: Path, **environ: str) -> Server:
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_"))},
         **CREDENTIALS,
         "MODEL_ID": str(DEMO_MODEL),
-        "PORT": str(port),
+        **told,
         "TMPDIR": str(scratch),
         **environ,
     }
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "serve")], env=environment, stdout=file, stderr=subprocess.STDOUT
+            [sys.executable, str(ROOT / "serve"), *arguments], env=environment, stdout=file, stderr=subprocess.STDOUT
         )
     return Server(port=port, scratch=scratch, process=process, log=log)
 

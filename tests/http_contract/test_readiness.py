@@ -1,10 +1,8 @@
-"""From the start of the process to the first healthy ping, and to its end."""
+"""From the start of the process to the first healthy ping."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -52,27 +50,6 @@ def test_a_model_that_cannot_be_loaded_is_logged_with_what_to_do_and_ping_says_s
         assert [line["level"] for line in lines if line["event"] == "model failed to load"] == ["CRITICAL"]
     finally:
         stop(server)
-
-
-def test_sigterm_lets_the_request_in_flight_finish_and_leaves_nothing(tmp_path: Path) -> None:
-    server = start(tmp_path)
-    wait_ready(server)
-    body = DATA.joinpath("two-minutes.flac").read_bytes()
-    caller = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    caller.putrequest("POST", "/invocations")
-    caller.putheader("Content-Length", str(len(body)))
-    caller.endheaders(body[:1000])
-    assert server.send(method="GET", path="/ping").status == 200  # so the caller before has been accepted, too
-    server.process.send_signal(signal.SIGTERM)
-    caller.send(body[1000:])
-    answer = caller.getresponse()
-    document = json.loads(answer.read())
-    caller.close()
-
-    assert answer.status == 200
-    assert document["text"]
-    assert server.process.wait(timeout=30) == 0
-    assert list(server.scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize("line", ["model ready"])
