@@ -30,7 +30,7 @@ from transcriber.options import StreamFormat, Task
 from transcriber.rendering import events, openai
 from transcriber.rendering.documents import failure
 from transcriber.rendering.formats import STREAM_MEDIA_TYPES, render
-from transcriber.settings import Settings
+from transcriber.settings import MEBIBYTE, Settings
 from transcriber.transcript import Segment, Transcript
 from transcriber.wire import body, form
 from transcriber.wire.job import Defaults, Job
@@ -70,6 +70,9 @@ LARGEST_TRANSFORMS_MB = 100
 OPENAI_PATHS = "/v1/"
 UNFORESEEN = "the container failed on this request; its log says why"
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+LONGEST_ATTRIBUTES = 1024
+"""Characters (SageMaker's InvokeEndpoint: CustomAttributes)."""
+
 INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 
 
@@ -138,11 +141,13 @@ class _Door:
 
         SageMaker refuses a product of the two numbers above 100. One recording is one record, whatever the strategy.
         """
-        concurrent = max(LEAST_TRANSFORMS, min(MOST_TRANSFORMS, 2 * self._service.capabilities.replicas))
+        wanted = max(LEAST_TRANSFORMS, min(MOST_TRANSFORMS, 2 * self._service.capabilities.replicas))
+        concurrent = min(wanted, self._settings.max_requests_in_flight)
+        payload_mb = min(LARGEST_TRANSFORMS_MB // concurrent, max(1, self._settings.max_body_bytes // MEBIBYTE))
         parameters = {
             "MaxConcurrentTransforms": concurrent,
             "BatchStrategy": "SINGLE_RECORD",
-            "MaxPayloadInMB": LARGEST_TRANSFORMS_MB // concurrent,
+            "MaxPayloadInMB": payload_mb,
         }
         return Response(json.dumps(parameters) + "\n", content_type="application/json")
 
@@ -267,6 +272,9 @@ def _streamed(
     held = stack.pop_all()
 
     def records() -> Iterator[bytes]:
+        logs.request_id.set(
+            account.request_id
+        )  # Flask has torn the request down once when the first record is asked for
         number = 0
         try:
             for part in chain([first], parts):
@@ -373,7 +381,11 @@ def _drain(incoming: Request) -> None:
 
 
 def _finish(answer: Response) -> Response:
+    """Give the caller back what tells this answer from others."""
     given = _given_id(request)
     if given is not None:
         answer.headers[INFERENCE_ID] = given
+    attributes = request.headers.get(CUSTOM_ATTRIBUTES, "")
+    if 0 < len(attributes) <= LONGEST_ATTRIBUTES and attributes.isascii() and attributes.isprintable():
+        answer.headers[CUSTOM_ATTRIBUTES] = attributes
     return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import threading
 import tracemalloc
@@ -12,7 +13,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import pytest
 
-from inference import ModelService, Story, _Loaded
+from inference import HEARTBEAT_S, ModelService, Story, _Loaded
 from transcriber.audio.sources import InlineBytes, S3Object, Upload
 from transcriber.audio.waveform import RATE_HZ, Pcm
 from transcriber.engines.base import Capabilities, Retry, Window
@@ -22,7 +23,7 @@ from transcriber.observability.timeline import Timeline
 from transcriber.options import DecodingOptions, Task, TranscriptionOptions
 from transcriber.scheduling.scheduler import Scheduler
 from transcriber.settings import Settings, load
-from transcriber.transcript import Hypothesis, Segment
+from transcriber.transcript import Hypothesis, Segment, Transcript
 from transcriber.vad.spans import HOP_SAMPLES, Probabilities
 
 SENTENCE = np.concatenate([np.full(6 * RATE_HZ, 9000, np.int16), np.zeros(1 * RATE_HZ, np.int16)])
@@ -208,6 +209,19 @@ def test_a_stream_is_the_transcript_segment_by_segment(serve: Serve, changes: di
     assert tuple(streamed) == transcript.segments
     assert streamed == sorted(streamed, key=lambda segment: segment.start_s)
     assert transcript.speech_s == (600.0 if changes == {"vad_filter": False} else pytest.approx(582, abs=3))
+
+
+@pytest.mark.parametrize(("silence_s", "beats"), [(0.0, False), (HEARTBEAT_S, True)])
+def test_a_stream_beats_whenever_nothing_has_come_for_a_while(serve: Serve, silence_s: float, beats: bool) -> None:
+    """The clock moves on by that much each time somebody looks at it."""
+    clock = itertools.count(0.0, silence_s)
+    service = serve(FakeEngine(), REQUEST_TIMEOUT_SECONDS="1e12")
+    service._clock = lambda: next(clock)
+    with service.admit() as ticket:
+        *parts, last = service.stream(LongFile(60).upload(), OPTIONS, ticket=ticket)
+
+    assert isinstance(last, Transcript)
+    assert (None in parts) == beats
 
 
 def test_the_story_tells_what_the_steps_took(serve: Serve) -> None:

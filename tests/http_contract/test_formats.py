@@ -13,7 +13,7 @@ import jiwer
 import pytest
 
 from tests.conftest import DATA, Recording, recordings
-from tests.http_contract.conftest import BUCKET, Server, line_of
+from tests.http_contract.conftest import BUCKET, Server
 
 SPOKEN = [recording for recording in recordings() if recording.text]
 SHORT = [recording for recording in SPOKEN if recording.duration < 60]
@@ -39,14 +39,6 @@ def test_what_is_said_is_heard(server: Server, recording: Recording) -> None:
     assert document["duration"] == pytest.approx(recording.duration, abs=0.1)
     if recording.language:
         assert document["detected_language"] == recording.language
-
-
-@pytest.mark.parametrize("content_type", [None, "audio/wav", "audio/x-audio", "application/octet-stream", "image/png"])
-def test_the_content_type_of_raw_bytes_does_not_matter(server: Server, content_type: str | None) -> None:
-    answer = server.send(SHORT[0].path.read_bytes(), {"Content-Type": content_type} if content_type else {})
-
-    assert answer.status == 200
-    assert json.loads(answer.body)["text"]
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/x-www-form-urlencoded", None])
@@ -144,17 +136,3 @@ def test_words_lie_inside_their_segments_and_join_to_the_text(server: Server) ->
         assert " ".join(word["word"] for word in segment["words"]) == segment["text"]
         for word in segment["words"]:
             assert segment["start"] - 0.01 <= word["start"] <= word["end"] <= segment["end"] + 0.01
-
-
-def test_the_callers_inference_id_comes_back_and_is_logged(server: Server) -> None:
-    answer = server.send(SHORT[0].path.read_bytes(), {"X-Amzn-SageMaker-Inference-Id": "call-7"})
-
-    assert answer.headers["X-Amzn-SageMaker-Inference-Id"] == "call-7"
-    assert '"request_id": "call-7"' in server.log.read_text("utf-8")
-
-
-def test_a_refusal_is_logged_with_the_callers_inference_id(server: Server) -> None:
-    server.send(b"no audio", {"X-Amzn-SageMaker-Inference-Id": "call-8"})
-    line = line_of(server, "call-8")
-
-    assert (line["event"], line["outcome"]) == ("request refused", "not_audio")

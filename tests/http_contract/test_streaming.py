@@ -16,6 +16,7 @@ from app import create
 from inference import ModelService
 from tests.conftest import DATA
 from tests.http_contract.conftest import Answer, Server
+from tests.http_contract.long_speech import wav_of_speech
 from transcriber.errors import DeviceFault
 from transcriber.settings import Settings
 from transcriber.transcript import Segment
@@ -81,6 +82,21 @@ def test_a_stream_can_be_asked_for_in_every_dialect(server: Server) -> None:
     assert first[-1]["type"] == "done"
     assert first[0]["words"]
     assert others == [first, first]
+
+
+def test_the_first_segment_comes_while_the_rest_is_being_heard(server: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    named = {"X-Amzn-SageMaker-Inference-Id": "early"}
+    connection.request("POST", "/invocations", wav_of_speech(2), {"Accept": LINES, **named})
+    answer = connection.getresponse()
+    first = json.loads(answer.readline())
+    is_over = '"request_id": "early"' in server.log.read_text("utf-8")
+    rest = [json.loads(line) for line in answer]
+    connection.close()
+
+    assert first["type"] in {"segment", "heartbeat"}
+    assert not is_over
+    assert rest[-1]["type"] == "done"
 
 
 def test_what_fails_before_the_first_piece_has_its_status(server: Server) -> None:
