@@ -60,6 +60,10 @@ format: $(VENV)/.dev  ## format the code and mend what ruff can mend
 bench: $(VENV)/.bench  ## measure speed and memory, write docs/benchmarks.md's records
 	$(BIN)/python scripts/benchmark.py --write
 
+BIG_INPUT ?= --emulate --save docs/benchmarks/big-input.json
+big-input: $(VENV)/.dev  ## transcribe 1 GB through the emulator and watch the container's memory (minutes)
+	$(BIN)/python scripts/measure_big_input.py $(BIG_INPUT)
+
 lock: $(VENV)/.dev  ## lock the requirements anew
 	for name in requirements requirements-gpu requirements-dev requirements-bench requirements-train; do \
 		$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 $$name.in -o $$name.txt; done
@@ -67,4 +71,4 @@ lock: $(VENV)/.dev  ## lock the requirements anew
 clean:  ## remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help demo serve emulate test check format bench lock clean
+.PHONY: help demo serve emulate test check format bench big-input lock clean
