@@ -15,6 +15,9 @@ from botocore.session import get_session
 from moto import mock_aws
 
 from tests.conftest import ROOT
+from transcriber.audio.fetch import Fetcher
+from transcriber.audio.sources import S3Object
+from transcriber.settings import load
 
 TEXT = (ROOT / "sagemaker-role-policy.json").read_text("utf-8")
 STATEMENTS: list[dict[str, Any]] = json.loads(TEXT)["Statement"]
@@ -47,6 +50,9 @@ ON_ANYTHING = {
 CALLED_OTHERWISE = {"HeadObject": "GetObject"}
 """Operations of S3 whose permission has another name."""
 
+HARMLESS = {"close", "meta", "exceptions"}
+"""Attributes of a client that send nothing."""
+
 ARN = r"arn:aws:(?P<service>[a-z0-9]+):(?:REGION)?:(?:ACCOUNT_ID)?:\S+"
 
 
@@ -65,18 +71,58 @@ def test_role_may_do_what_the_service_needs_and_no_more() -> None:
     assert {action for action, _ in grants()} == NEEDS
 
 
-def test_role_may_do_every_call_that_the_container_makes() -> None:
-    operations = {xform_name(name): name for name in get_session().get_service_model("s3").operation_names}
-    called = {
-        operations[node.func.attr]
-        for path in (ROOT / "transcriber").rglob("*.py")
-        if "import boto3" in path.read_text("utf-8")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in operations
-    }
+def speaking() -> Iterator[ast.Module]:
+    """Parse the files of the container that know AWS's libraries."""
+    for path in (
+        ROOT / "app.py",
+        ROOT / "inference.py",
+        ROOT / "gunicorn.conf.py",
+        *(ROOT / "transcriber").rglob("*.py"),
+    ):
+        text = path.read_text("utf-8")
+        if "boto" in text:
+            yield ast.parse(text)
 
+
+def test_container_speaks_to_no_service_but_s3() -> None:
+    calls = [
+        node
+        for module in speaking()
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    made = [call for call in calls if getattr(call.func, "attr", "") in {"client", "resource", "create_client"}]
+
+    assert [ast.literal_eval(call.args[0]) for call in made] == ["s3"]
+
+
+def test_role_may_do_every_call_that_the_container_makes() -> None:
+    client = boto3.client("s3", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+    operations = {xform_name(name): name for name in get_session().get_service_model("s3").operation_names}
+    others = {name for name in dir(client) if not name.startswith("_")} - set(operations) - HARMLESS
+    named = {node.attr for module in speaking() for node in ast.walk(module) if isinstance(node, ast.Attribute)}
+    called = {operations[name] for name in named & set(operations)}
+
+    assert not named & others, "transfers, paginators and waiters make calls of their own"
     assert called
     assert {f"s3:{CALLED_OTHERWISE.get(name, name)}" for name in called} <= {action for action, _ in grants()}
+
+
+@mock_aws
+def test_fetching_makes_the_calls_that_the_policy_is_for_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What boto3 sends in truth: a call may lead to others."""
+    for name, value in {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    fetcher = Fetcher(load({}))
+    client = fetcher._connected()
+    client.create_bucket(Bucket="recordings")
+    client.put_object(Bucket="recordings", Key="a.wav", Body=b"RIFF")
+    sent: list[str] = []
+    client.meta.events.register("before-call.*.*", lambda model, **_: sent.append(model.name))
+
+    with fetcher.open(S3Object(bucket="recordings", key="a.wav")) as file:
+        assert file.read() == b"RIFF"
+    assert {f"s3:{CALLED_OTHERWISE.get(name, name)}" for name in sent} == {"s3:GetObject"}
 
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.get("Sid", "without Sid"))
