@@ -56,6 +56,10 @@ CUDA_WORKERS = (1, 2, 3, 4)
 FEEDERS_PER_WORKER = 2
 """Threads that bring batches: while the device has one of a worker's, the other is being put together."""
 
+SETBACK = 0.9
+"""Larger batches are not tried after one that came to less than this part of the best smaller one: with a larger
+model each would take a minute to show that it is slower still."""
+
 FINALISTS = 4
 """Configurations that are tried again with preprocessing."""
 
@@ -321,13 +325,21 @@ def each(
     plans: Sequence[Plan], figure: Callable[[Device, Plan], Figure], arguments: argparse.Namespace, *, title: str
 ) -> Iterator[Figure]:
     """Measure each plan, those of one device after the other, so that a model is loaded once for them."""
-    ordered = sorted(plans, key=lambda plan: (plan.workers, plan.threads))
+    ordered = sorted(plans, key=lambda plan: (plan.workers, plan.threads, plan.batch))
     with tqdm(total=len(plans), desc=title, file=sys.stderr) as bar:
         for (workers, threads), group in itertools.groupby(ordered, key=lambda plan: (plan.workers, plan.threads)):
             device = Device(arguments, workers=workers, threads=threads)
+            best_per_s = 0.0
+            given_up: set[str] = set()
             for plan in group:
-                yield figure(device, plan)
                 bar.update()
+                if plan.encode in given_up:
+                    continue
+                measured = figure(device, plan)
+                yield measured
+                if measured.windows_per_s < SETBACK * best_per_s:
+                    given_up.add(plan.encode)
+                best_per_s = max(best_per_s, measured.windows_per_s)
             device.close()
 
 
