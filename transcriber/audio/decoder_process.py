@@ -1,0 +1,166 @@
+"""The process that decodes for the server: what a file breaks here, it breaks alone.
+
+`python -m transcriber.audio.decoder_process FD STALL_S` is the template: it has everything imported and does nothing
+but fork. Each decoder that it forks takes one file after the other over a socket of its own and sends back what came of
+it in frames: a kind, a length, that many bytes. `decoders` is the other end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import math
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from typing import BinaryIO
+
+from transcriber.audio.decode import Sound, open_sound
+from transcriber.errors import NotAudio, RequestError, TranscriberError
+
+HEADER = struct.Struct("<cI")
+"""What each frame begins with: its kind, and the length of what follows in bytes."""
+
+NUMBER = struct.Struct("<d")
+
+BEGUN = b"F"
+"""The file has arrived; what goes wrong from here on is the file's fault."""
+
+STATED = b"S"
+"""`Sound.stated_s`, NaN for None; follows when the file is open."""
+
+BLOCK = b"B"
+"""One block of samples."""
+
+REFUSED = b"E"
+"""Slug, newline, message of the refusal; the last frame of the file."""
+
+DONE = b"Z"
+"""The last frame of a file that was decoded to its end."""
+
+MEMORY_BYTES = 1024 * 1024 * 1024
+"""What a decoder may allocate in all. A long film takes some tens of megabytes; what FFmpeg asks for at once is bounded
+by `decode.LARGEST_ALLOCATION_BYTES`."""
+
+NOBODY = 65_534
+"""The user and group of whoever owns nothing."""
+
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
+
+Open = Callable[..., AbstractContextManager[Sound]]
+
+
+def main(open_file: Open = open_sound) -> None:
+    """Fork a decoder for each socket that comes, until the server has gone.
+
+    Args:
+        open_file: What opens a file; another one only in tests.
+    """
+    control = socket.socket(fileno=int(sys.argv[1]))
+    stall_s = float(sys.argv[2])
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)  # meant for the server; it closes the socket when it is done
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the dead
+    _give_up_rights()
+    gc.collect()
+    gc.freeze()  # pages that no collection touches stay shared with the decoders
+    own = os.getpid()
+    while True:
+        message, descriptors, _flags, _address = socket.recv_fds(control, 1, 1)
+        if not message:
+            return
+        pid = -1
+        with suppress(OSError):  # no room for a process: the server sees its socket closed
+            pid = os.fork()
+        if pid == 0:
+            try:
+                control.close()
+                _follow_into_death(own)
+                serve(socket.socket(fileno=descriptors[0]), stall_s=stall_s, open_file=open_file)
+            finally:
+                os._exit(0)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def serve(connection: socket.socket, *, stall_s: float, open_file: Open) -> None:
+    """Decode one file after the other, until the server closes the connection.
+
+    Whatever takes longer than `stall_s` to bring the next block ends the process: the alarm needs nobody who listens.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    with suppress(OSError):  # the server has lost interest
+        while True:
+            message, descriptors, _flags, _address = socket.recv_fds(connection, NUMBER.size, 1)
+            if not message:
+                return
+            (limit_s,) = NUMBER.unpack(message)
+            _send(connection, BEGUN)
+            signal.setitimer(signal.ITIMER_REAL, stall_s)
+            with os.fdopen(descriptors[0], "rb") as file:
+                _decode(file, connection, limit_s=limit_s, stall_s=stall_s, open_file=open_file)
+
+
+def _decode(file: BinaryIO, connection: socket.socket, *, limit_s: float, stall_s: float, open_file: Open) -> None:
+    try:
+        with open_file(file, limit_s=limit_s) as sound:
+            _send(connection, STATED, NUMBER.pack(math.nan if sound.stated_s is None else sound.stated_s))
+            for block in sound.blocks:
+                signal.setitimer(signal.ITIMER_REAL, 0)  # the server may take its time
+                _send(connection, BLOCK, block.data.cast("B"))
+                signal.setitimer(signal.ITIMER_REAL, stall_s)
+    except RequestError as error:
+        _refuse(connection, error.slug, error.message)
+    except MemoryError:
+        _refuse(connection, NotAudio.slug, "the file takes more memory to decode than any recording does")
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001 - this process's own door: the server logs it
+        _refuse(connection, TranscriberError.slug, traceback.format_exc())
+    else:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        _send(connection, DONE)
+
+
+def _refuse(connection: socket.socket, slug: str, message: str) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    _send(connection, REFUSED, f"{slug}\n{message}".encode())
+
+
+def _send(connection: socket.socket, kind: bytes, content: bytes | memoryview = b"") -> None:
+    connection.sendall(HEADER.pack(kind, len(content)))
+    connection.sendall(content)
+
+
+def _give_up_rights() -> None:
+    """Keep nothing that a file which takes the process over could use: no rights, no files, no end of memory."""
+    ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    for limit, value in (
+        (resource.RLIMIT_DATA, MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 32),
+    ):
+        with suppress(OSError, ValueError):  # less is allowed already
+            resource.setrlimit(limit, (value, value))
+    with suppress(OSError):  # not root, or root of a place where nobody else may be
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+
+def _follow_into_death(template: int) -> None:
+    """End with the template, and so with the server, also in the middle of a file that never ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != template:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
