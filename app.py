@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from inference import ModelService, Story
 from transcriber import settings as environment
+from transcriber.audio.disk import Disk, DiskFile
 from transcriber.audio.sources import Upload
 from transcriber.audio.spool import spool
 from transcriber.errors import Kind, MalformedRequest, ServiceError, TooLarge, TranscriberError
@@ -33,6 +34,7 @@ from transcriber.rendering.formats import STREAM_MEDIA_TYPES, render
 from transcriber.settings import MEBIBYTE, Settings
 from transcriber.transcript import Segment, Transcript
 from transcriber.wire import body, form
+from transcriber.wire.caller import Caller
 from transcriber.wire.job import Defaults, Job
 
 STATUS = MappingProxyType(
@@ -43,6 +45,7 @@ STATUS = MappingProxyType(
         Kind.NOT_ACCEPTABLE: 406,
         Kind.TOO_LARGE: 413,
         Kind.NOT_AUDIO: 415,
+        Kind.GONE: 499,  # nginx's number: nobody reads it but logs
         Kind.INTERNAL: 500,
         Kind.UPSTREAM: 502,
         Kind.UNAVAILABLE: 503,
@@ -90,6 +93,7 @@ def create(settings: Settings | None = None, service: ModelService | None = None
         service = ModelService(settings, timeline=timeline, metrics=metrics)
         service.start()
     app = Flask(__name__, static_folder=None)
+    app.request_class = _Incoming
     app.config["MAX_FORM_MEMORY_SIZE"] = FORM_FIELD_BYTES
     app.extensions["service"] = service
     books = Ledger(
@@ -115,6 +119,16 @@ def create(settings: Settings | None = None, service: ModelService | None = None
     app.after_request(_finish)
     app.teardown_request(_forget)
     return app
+
+
+class _Incoming(Request):
+    """A request with a form's files on our disk, for as long as the stack lives; `_Door._part` sets both."""
+
+    stack: ExitStack
+    disk: Disk
+
+    def _get_file_stream(self, *_: object, **__: object) -> DiskFile:
+        return self.stack.enter_context(self.disk.file())
 
 
 class _Door:
@@ -179,7 +193,9 @@ class _Door:
             if job.answer.stream is not None:
                 parts = self._service.stream(job.source, job.options, ticket=ticket, story=story)
                 return _streamed(parts, job, job.answer.stream, stack)
-            transcript = self._service.transcribe(job.source, job.options, ticket=ticket, story=story)
+            transcript = self._service.transcribe(
+                job.source, job.options, ticket=ticket, story=story, has_left=_caller(request).has_left
+            )
             with _account().rendering(transcript.language):
                 rendered = render(
                     transcript,
@@ -194,13 +210,15 @@ class _Door:
         """Understand the body of an invocation."""
         if incoming.mimetype == "multipart/form-data":
             return self._form(incoming, stack)
-        upload = stack.enter_context(
-            spool(
-                cast("BinaryIO", incoming.stream),
-                limit_bytes=self._settings.max_body_bytes,
-                announced_bytes=incoming.content_length,
+        with _caller(incoming).sends_on(within_s=self._settings.body_stall_seconds):
+            upload = stack.enter_context(
+                spool(
+                    cast("BinaryIO", incoming.stream),
+                    disk=self._service.disk,
+                    limit_bytes=self._settings.max_body_bytes,
+                    announced_bytes=incoming.content_length,
+                )
             )
-        )
         return body.parse(
             upload,
             says_json=incoming.is_json,
@@ -217,13 +235,16 @@ class _Door:
                 f"the content type is {incoming.mimetype[:60] or 'missing'!r}, but this path takes multipart/form-data "
                 "with the audio as a file in a part named 'file'; other bodies go to POST /invocations"
             )
-        part = self._part(incoming, stack)
+        with _caller(incoming).sends_on(within_s=self._settings.body_stall_seconds):
+            part = self._part(incoming, stack)
         accept = incoming.headers.get("Accept")
         return form.parse(part, _fields(incoming), accept=accept, defaults=self._defaults, task=task)
 
     def _part(self, incoming: Request, stack: ExitStack) -> Upload:
         """Take the file out of a form; werkzeug has written it to disk as it came."""
         incoming.max_content_length = self._settings.max_body_bytes
+        ours = cast("_Incoming", incoming)
+        ours.stack, ours.disk = stack, self._service.disk
         try:
             files = incoming.files
         except RequestEntityTooLarge as error:
@@ -231,10 +252,14 @@ class _Door:
                 f"the form is above the {self._settings.max_body_bytes} bytes that this container takes"
             ) from error
         name = form.file_part({name: len(parts) for name, parts in files.lists()})
-        part = stack.enter_context(cast("BinaryIO", files[name].stream))
+        part = cast("BinaryIO", files[name].stream)
         size_bytes = part.seek(0, 2)
         part.seek(0)
         return Upload(file=part, size_bytes=size_bytes)
+
+
+def _caller(incoming: Request) -> Caller:
+    return Caller(incoming.environ.get("gunicorn.socket"))
 
 
 def _fields(incoming: Request) -> dict[str, list[str]]:

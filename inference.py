@@ -8,24 +8,24 @@ Nobody holds a whole recording: the first windows are read before the file has b
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from transcriber.audio.decode import open_sound
+from transcriber.audio.decoders import Decoders
+from transcriber.audio.disk import Disk
 from transcriber.audio.fetch import Fetcher
 from transcriber.audio.sources import Source
 from transcriber.audio.waveform import RATE_HZ, Pcm, Waveform
 from transcriber.engines import catalogue
 from transcriber.engines.base import Capabilities, Engine
-from transcriber.errors import ModelUnavailable, NotReady, TranscriberError
+from transcriber.errors import CallerGone, ModelUnavailable, NotReady, TranscriberError
 from transcriber.observability.accounts import Costs, Occupancy
 from transcriber.observability.metrics import Metrics
 from transcriber.observability.timeline import Timeline
@@ -44,6 +44,14 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
 """How long a stream says nothing at most. Connections that are silent for a minute are given up on the way."""
+
+LOOK_ROUND_S = 1.0
+"""How often a request that waits for the model looks whether its caller still does."""
+
+
+def nobody_leaves() -> bool:
+    """Stand for a caller who cannot be seen."""
+    return False
 
 
 @dataclass(slots=True)
@@ -114,7 +122,9 @@ class ModelService:
         self._timeline = timeline
         self._metrics = metrics or Metrics(timeline)
         self._clock = clock
-        self._fetcher = Fetcher(settings)
+        self.disk = Disk(settings.max_disk_bytes)
+        self._fetcher = Fetcher(settings, disk=self.disk, clock=clock)
+        self._decoders = Decoders(stall_s=settings.decode_stall_seconds)
         self._speech = SpeechDetector()
         self._gate = Gate(max(2, len(os.sched_getaffinity(0))))
         self._admission = Admission(
@@ -133,6 +143,7 @@ class ModelService:
 
     def start(self) -> None:
         """Begin to load the model in the background."""
+        self._decoders.start()
         self._loader.start()
 
     def close(self) -> None:
@@ -140,6 +151,7 @@ class ModelService:
         if self._loaded is not None:
             self._loaded.scheduler.close()
             self._loaded.engine.close()
+        self._decoders.close()
 
     def check(self) -> None:
         """Return when a request could be served now.
@@ -186,7 +198,13 @@ class ModelService:
         return self._admission.admit()
 
     def transcribe(
-        self, source: Source, options: TranscriptionOptions, *, ticket: Ticket, story: Story | None = None
+        self,
+        source: Source,
+        options: TranscriptionOptions,
+        *,
+        ticket: Ticket,
+        story: Story | None = None,
+        has_left: Callable[[], bool] = nobody_leaves,
     ) -> Transcript:
         """Turn one recording into text.
 
@@ -195,12 +213,19 @@ class ModelService:
             options: What the caller chose.
             ticket: What `admit` gave.
             story: Filled with what the steps took.
+            has_left: Tells whether the caller has gone; asked every second or so, and then the rest is not read.
 
         Raises:
             TranscriberError: One of the leaves of `errors.py`, whatever happens to the audio or the device.
         """
         story = story or Story()
-        pieces = [piece for piece in self._read(source, options, ticket, story) if piece is not None]
+        pieces: list[Piece] = []
+        with closing(self._read(source, options, ticket, story, tick_s=LOOK_ROUND_S)) as read:
+            for piece in read:
+                if has_left():
+                    raise CallerGone("the caller closed the connection before the answer was there")
+                if piece is not None:
+                    pieces.append(piece)
         return _transcript(pieces, options, story)
 
     def stream(
@@ -228,10 +253,11 @@ class ModelService:
         yield _transcript(pieces, options, story)
 
     def _read(
-        self, source: Source, options: TranscriptionOptions, ticket: Ticket, story: Story, *, tick_s: float = math.inf
-    ) -> Iterator[Piece | None]:
+        self, source: Source, options: TranscriptionOptions, ticket: Ticket, story: Story, *, tick_s: float
+    ) -> Generator[Piece | None]:
         """Fetch, decode, find speech, cut windows and have them read: all of it as far as the next piece needs it."""
         started_s = self._clock()
+        deadline_s = started_s + self._settings.request_timeout_seconds
         loaded = self._ready()
         loaded.engine.capabilities.refuse(options.decoding, options.language)
         listener = Listener(
@@ -246,13 +272,16 @@ class ModelService:
             gate=self._gate,
             options=options,
             ticket=ticket,
-            deadline_s=started_s + self._settings.request_timeout_seconds,
+            deadline_s=deadline_s,
             clock=self._clock,
             effort=story.effort,
             tick_s=tick_s,
         )
         limit_s = self._settings.max_audio_seconds
-        with self._fetched(source, story) as file, open_sound(file, limit_s=limit_s) as sound:
+        with (
+            self._fetched(source, story, deadline_s) as file,
+            self._decoders.open(file, limit_s=limit_s) as sound,
+        ):
             story.heard.decode_s = self._clock() - started_s - story.fetch_s
             steps = _heard_by(listener, sound.blocks, options)
             yield from reader.read(_weighed(steps, ticket, story.heard, stated_s=min(sound.stated_s or 0.0, limit_s)))
@@ -261,12 +290,12 @@ class ModelService:
             story.read_s = self._clock() - story.effort.began_s
 
     @contextmanager
-    def _fetched(self, source: Source, story: Story) -> Iterator[BinaryIO]:
+    def _fetched(self, source: Source, story: Story, deadline_s: float) -> Iterator[BinaryIO]:
         """Have the file there, and say how long that took even when it is not."""
         started_s = self._clock()
         with ExitStack() as stack:
             try:
-                file = stack.enter_context(self._fetcher.open(source))
+                file = stack.enter_context(self._fetcher.open(source, deadline_s=deadline_s))
             finally:
                 story.fetch_s = self._clock() - started_s
             story.audio_bytes = file.seek(0, os.SEEK_END)

@@ -17,7 +17,7 @@ from inference import HEARTBEAT_S, ModelService, Story, _Loaded
 from transcriber.audio.sources import InlineBytes, S3Object, Upload
 from transcriber.audio.waveform import RATE_HZ, Pcm
 from transcriber.engines.base import Capabilities, Retry, Window
-from transcriber.errors import DeadlineExceeded, DeviceFault, TooLarge, TranscriberError
+from transcriber.errors import CallerGone, DeadlineExceeded, DeviceFault, TooLarge, TranscriberError
 from transcriber.observability.accounts import Occupancy
 from transcriber.observability.timeline import Timeline
 from transcriber.options import DecodingOptions, Task, TranscriptionOptions
@@ -120,6 +120,9 @@ class LongFile:
 
     def tell(self) -> int:
         return self._at
+
+    def fileno(self) -> int:
+        raise OSError("it is nowhere")
 
     def read(self, size: int = -1) -> bytes:
         size = min(size, self._size - self._at)
@@ -342,6 +345,27 @@ def test_a_fault_of_the_device_ends_the_request(serve: Serve) -> None:
         service.transcribe(file.upload(), OPTIONS, ticket=ticket)
 
     assert file.furthest_s < 600
+
+
+def test_a_caller_who_leaves_takes_his_windows_along(serve: Serve) -> None:
+    """The device goes on with what it has begun; what waits is not begun."""
+    hold, began = threading.Event(), threading.Event()
+
+    def look_on(_window: Window) -> None:
+        began.set()
+        hold.wait(30)
+
+    engine = FakeEngine(look_on=look_on)
+    service = serve(engine)
+    with pytest.raises(CallerGone), service.admit() as ticket:
+        service.transcribe(LongFile(600).upload(), OPTIONS, ticket=ticket, has_left=began.is_set)
+    waiting = list(service._ready().scheduler._waiting.values())
+    hold.set()
+
+    assert waiting
+    assert all(entry.future.cancelled() for entry in waiting)
+    assert service._admission.requests == 0
+    assert service._admission.waiting_s == 0.0
 
 
 def test_bytes_inside_a_request_are_read_too(serve: Serve) -> None:

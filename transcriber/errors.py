@@ -17,7 +17,8 @@ TranscriberError
 │   ├── Busy                          as much work waits as may wait
 │   ├── Stopping                      the container is shutting down
 │   ├── DeadlineExceeded              the work did not finish in the time it was given
-│   └── SourceUnavailable             the store that holds the audio does not answer
+│   ├── SourceUnavailable             the store that holds the audio does not answer
+│   └── CallerGone                    nobody waits for the answer any more
 ├── DeviceFault                       the device or the engine failed on this work
 └── StartupError                      the container cannot start as it was configured
     ├── InvalidSettings               an environment variable is unknown or ill-formed
@@ -42,6 +43,7 @@ class Kind(StrEnum):
     UNAVAILABLE = "unavailable"
     DEADLINE = "deadline"
     UPSTREAM = "upstream"
+    GONE = "gone"
     INTERNAL = "internal"
 
 
@@ -155,6 +157,13 @@ class SourceUnavailable(ServiceError):
 
     kind = Kind.UPSTREAM
     slug = "source_unavailable"
+
+
+class CallerGone(ServiceError):
+    """The caller has closed the connection: nobody waits for the answer any more."""
+
+    kind = Kind.GONE
+    slug = "client_gone"
 
 
 class DeviceFault(TranscriberError):

@@ -26,6 +26,8 @@ OTHERS = "AWS_"
 """How names begin that belong to the AWS SDKs: AWS_ENDPOINT_URL is no slip of S3_ENDPOINT_URL."""
 
 _ALLOWED_HOST = re.compile(r"\*|(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
+PLACE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*]*\*?)?", re.ASCII)
+"""An entry of ALLOWED_S3_PREFIXES; what it means stands in `audio/places.py`."""
 
 Bytes = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -59,11 +61,15 @@ class Settings(BaseSettings):
     max_body_bytes: Bytes = 1024 * MEBIBYTE
     max_json_bytes: Bytes = 128 * MEBIBYTE
     max_object_bytes: Bytes = 2048 * MEBIBYTE
+    max_disk_bytes: Bytes = 16 * 1024 * MEBIBYTE
     max_audio_seconds: Seconds = 4 * 3600.0
     max_requests_in_flight: Annotated[int, Field(ge=1, le=1000)] = 64
     max_waiting_seconds: Seconds = 8 * 3600.0
     request_timeout_seconds: Seconds = 3600.0
+    body_stall_seconds: Seconds = 30.0
+    decode_stall_seconds: Seconds = 20.0
 
+    allowed_s3_prefixes: str | None = None
     s3_connect_timeout_seconds: Seconds = 5.0
     s3_read_timeout_seconds: Seconds = 30.0
     s3_max_attempts: Annotated[int, Field(ge=1, le=10)] = 4
@@ -118,6 +124,22 @@ class Settings(BaseSettings):
             raise ValueError("must be letters, digits, spaces and . - _ / # : and begin neither with AWS/ nor with :")
         return value
 
+    @field_validator("allowed_s3_prefixes")
+    @classmethod
+    def _places(cls, value: str | None) -> str | None:
+        for place in _listed(value):
+            if not PLACE.fullmatch(place) or {".", ".."} & set(place.split("/")):
+                raise ValueError(
+                    "must be places in s3 with commas between them, such as s3://bucket/folder/, s3://bucket or "
+                    "s3://bucket/2026-*, without '.' or '..' between slashes"
+                )
+        return value
+
+    @property
+    def s3_places(self) -> tuple[str, ...]:
+        """The entries of `allowed_s3_prefixes`, in its order."""
+        return _listed(self.allowed_s3_prefixes)
+
     @property
     def device_indices(self) -> tuple[int, ...]:
         """The numbers of `device_index`, in its order."""
@@ -152,6 +174,10 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
             for fault in error.errors()
         )
         raise InvalidSettings(f"{faults} (docs/settings.md lists every setting)") from error
+
+
+def _listed(value: str | None) -> tuple[str, ...]:
+    return tuple(filter(None, map(str.strip, (value or "").split(","))))
 
 
 def _closest(name: str, known: set[str]) -> str | None:

@@ -15,10 +15,13 @@ from mypy_boto3_s3 import S3Client
 from urllib3.exceptions import HTTPError, SSLError
 
 from tests.audio.conftest import SECRET, UnrulyStore, answer
-from transcriber.audio.fetch import CODES, Fetcher, _our_words, _refusal
+from transcriber.audio.disk import Disk
+from transcriber.audio.fetch import Fetcher
+from transcriber.audio.s3_troubles import CODES, in_our_words, refusal_of
 from transcriber.audio.sources import InlineBytes, S3Object, Upload
 from transcriber.errors import (
     Busy,
+    DeadlineExceeded,
     MalformedRequest,
     NotAudio,
     SourceForbidden,
@@ -34,7 +37,7 @@ SIZED = answer(200, length=1000, ETag='"v1"')
 
 
 def fetcher(url: str, **settings: Any) -> Fetcher:
-    return Fetcher(Settings(**{"s3_endpoint_url": url, "s3_max_attempts": 1, **settings}))
+    return Fetcher(Settings(**{"s3_endpoint_url": url, "s3_max_attempts": 1, **settings}), disk=Disk(10**9))
 
 
 def refusal(fetching: Fetcher, source: S3Object = TALK) -> TranscriberError:
@@ -194,6 +197,76 @@ class TestUnrulyStore:
         unruly.head = stall
 
         assert isinstance(refusal(fetcher(unruly.url, s3_read_timeout_seconds=0.2)), SourceUnavailable)
+
+    @pytest.mark.parametrize("short", [False, True], ids=["cut", "short"])
+    def test_the_rest_is_asked_for_where_the_connection_was_cut(self, short: bool, unruly: UnrulyStore) -> None:
+        content = bytes(range(250)) * 4
+        asked: list[tuple[str | None, str]] = []
+
+        def drip(request: BaseHTTPRequestHandler) -> None:
+            since = request.headers["Range"]
+            asked.append((since, request.headers["If-Match"]))
+            at = int(since.removeprefix("bytes=").removesuffix("-")) if since else 0
+            rest = content[at:]
+            piece = rest[:400]
+            answer(206 if since else 200, body=piece, length=len(piece) if short and not since else len(rest))(request)
+
+        unruly.head, unruly.get = SIZED, drip
+        with fetcher(unruly.url, s3_max_attempts=3).open(TALK) as file:
+            assert file.read() == content
+        assert asked == [(None, '"v1"'), ("bytes=400-", '"v1"'), ("bytes=800-", '"v1"')]
+
+    def test_there_are_no_more_attempts_than_the_settings_say(self, unruly: UnrulyStore) -> None:
+        unruly.head, unruly.get = SIZED, answer(200, body=b"", length=1000)
+
+        assert isinstance(refusal(fetcher(unruly.url, s3_max_attempts=3)), SourceUnavailable)
+        assert [request.split()[0] for request in unruly.seen] == ["HEAD", "GET", "GET", "GET"]
+
+    def test_an_object_that_was_replaced_between_two_attempts_is_not_mixed(self, unruly: UnrulyStore) -> None:
+        answers = iter([answer(200, body=b"x" * 400, length=1000), answer(412, code="PreconditionFailed")])
+
+        def change(request: BaseHTTPRequestHandler) -> None:
+            next(answers)(request)
+
+        unruly.head, unruly.get = SIZED, change
+
+        assert "was replaced while it was being read" in refusal(fetcher(unruly.url, s3_max_attempts=3)).message
+
+    def test_a_store_that_begins_again_instead_of_going_on_is_not_believed(self, unruly: UnrulyStore) -> None:
+        unruly.head, unruly.get = SIZED, answer(200, body=b"x" * 400, length=1000)
+
+        assert "does not give the rest" in refusal(fetcher(unruly.url, s3_max_attempts=3)).message
+
+    def test_an_object_that_takes_too_long_is_not_waited_for(self, unruly: UnrulyStore) -> None:
+        """The store never stops sending, but the request has an end."""
+        now_s = iter([0.0, 6.0, 12.0])
+        unruly.head, unruly.get = SIZED, answer(200, body=b"x" * 1000)
+        slow = Fetcher(Settings(s3_endpoint_url=unruly.url), disk=Disk(10**9), clock=lambda: next(now_s))
+
+        with pytest.raises(DeadlineExceeded, match="was on its way"), slow.open(TALK, deadline_s=5.0):
+            pass
+
+    def test_what_callers_may_not_name_is_not_even_asked_for(self, unruly: UnrulyStore) -> None:
+        error = refusal(fetcher(unruly.url, allowed_s3_prefixes="s3://recordings/2023/,s3://other"))
+
+        assert isinstance(error, SourceForbidden)
+        assert unruly.seen == []
+
+    def test_what_callers_may_name_is_fetched(self, unruly: UnrulyStore) -> None:
+        unruly.head, unruly.get = SIZED, answer(200, body=b"x" * 1000)
+
+        with fetcher(unruly.url, allowed_s3_prefixes="s3://recordings/2024").open(TALK) as file:
+            assert len(file.read()) == 1000
+
+    def test_an_object_for_which_the_disk_has_no_room_is_not_asked_for(self, unruly: UnrulyStore) -> None:
+        unruly.head, unruly.get = SIZED, answer(200, body=b"x" * 1000)
+        disk = Disk(1500)
+        fetching = Fetcher(Settings(s3_endpoint_url=unruly.url), disk=disk)
+
+        with fetching.open(TALK), pytest.raises(Busy, match="no room on disk"), fetching.open(TALK):
+            pass
+        assert [request.split()[0] for request in unruly.seen] == ["HEAD", "GET", "HEAD"]
+        assert disk.used_bytes == 0
 
     @pytest.mark.usefixtures("credentials")
     def test_a_store_that_nobody_runs_is_unavailable(self) -> None:
@@ -407,7 +480,7 @@ def botocore_exceptions() -> dict[str, type[Exception]]:
 
 class TestClosedWorld:
     def test_every_botocore_exception_has_been_thought_about(self) -> None:
-        """When botocore grows one, decide here and in `fetch.CLASSES` what it means."""
+        """When botocore grows one, decide here and in `s3_troubles.CLASSES` what it means."""
         assert set(botocore_exceptions()) == set().union(*EXPECTED.values())
 
     @pytest.mark.parametrize("name", botocore_exceptions())
@@ -415,7 +488,7 @@ class TestClosedWorld:
         kind = botocore_exceptions()[name]
         error = kind.__new__(kind)
 
-        with pytest.raises(TranscriberError) as caught, _our_words(TALK.uri):
+        with pytest.raises(TranscriberError) as caught, in_our_words(TALK.uri):
             raise error
 
         assert name in EXPECTED[type(caught.value)]
@@ -434,17 +507,17 @@ class TestClosedWorld:
         ],
     )
     def test_what_nobody_knows_yet_becomes_ours_too(self, error: Exception) -> None:
-        with pytest.raises(SourceUnavailable), _our_words(TALK.uri):
+        with pytest.raises(SourceUnavailable), in_our_words(TALK.uri):
             raise error
 
     @pytest.mark.parametrize("code", CODES)
     def test_every_code_counts_whatever_the_status(self, code: str) -> None:
         answers = [{"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}} for status in (400, 503)]
 
-        assert [type(_refusal(answer, uri=TALK.uri)) for answer in answers] == [CODES[code].error] * 2
+        assert [type(refusal_of(answer, uri=TALK.uri)) for answer in answers] == [CODES[code].error] * 2
 
     def test_what_is_not_boto3s_passes(self) -> None:
-        with pytest.raises(KeyError), _our_words(TALK.uri):
+        with pytest.raises(KeyError), in_our_words(TALK.uri):
             raise KeyError
 
 

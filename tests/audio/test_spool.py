@@ -5,14 +5,19 @@ import io
 import resource
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.audio.spool import BLOCK_BYTES, spool
+from transcriber.audio import spool as room
+from transcriber.audio.disk import Disk
+from transcriber.audio.spool import BLOCK_BYTES
 from transcriber.errors import Busy, TooLarge
+
+spool = partial(room.spool, disk=Disk(1_000_000))
 
 
 class Dripping:
@@ -151,6 +156,17 @@ def test_a_disk_that_takes_no_file_is_busy(monkeypatch: pytest.MonkeyPatch, tmp_
 
     with pytest.raises(Busy), spool(Dripping(b"a"), limit_bytes=5):
         pass
+
+
+def test_an_announced_length_takes_its_room_before_a_byte_is_read() -> None:
+    disk, stream = Disk(10), Dripping(b"123456")
+
+    with disk.file(announced_bytes=5), pytest.raises(Busy, match="no room on disk"):  # noqa: SIM117
+        with room.spool(stream, disk=disk, limit_bytes=10, announced_bytes=6):
+            pass
+
+    assert stream.reads == []
+    assert disk.used_bytes == 0
 
 
 def test_an_empty_stream_is_an_empty_file() -> None:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from transcriber.audio.disk import Disk
 from transcriber.audio.fetch import Fetcher
 from transcriber.audio.sources import WebAddress
 from transcriber.audio.web import MOST_REDIRECTS, Web
@@ -67,6 +68,7 @@ class Internet:
         self, *hosts: str, limit_bytes: int = 1000, limit_s: float = 20.0, trust: ssl.SSLContext | None = None
     ) -> Web:
         return Web(
+            disk=Disk(10**9),
             allowed_hosts=hosts or ("*",),
             limit_bytes=limit_bytes,
             limit_s=limit_s,
@@ -178,7 +180,7 @@ def test_the_second_address_is_tried_when_the_first_does_not_answer(internet: In
 def test_nothing_is_fetched_unless_a_setting_allows_it() -> None:
     with (
         pytest.raises(SourceForbidden, match="ALLOWED_URL_HOSTS"),
-        Fetcher(load({})).open(WebAddress(url="http://127.0.0.1/")),
+        Fetcher(load({})).open(WebAddress(url="http://127.0.0.1/"), disk=Disk(10**9)),
     ):
         pass
 
@@ -187,7 +189,7 @@ def test_even_an_allowed_host_is_not_asked_at_a_private_address() -> None:
     """With the real resolver and real sockets."""
     with (
         pytest.raises(SourceForbidden, match="not public"),
-        Fetcher(load({"ALLOWED_URL_HOSTS": "*"})).open(WebAddress(url="http://localhost/")),
+        Fetcher(load({"ALLOWED_URL_HOSTS": "*"})).open(WebAddress(url="http://localhost/"), disk=Disk(10**9)),
     ):
         pass
 

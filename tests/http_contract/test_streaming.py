@@ -17,6 +17,7 @@ from inference import ModelService
 from tests.conftest import DATA
 from tests.http_contract.conftest import Answer, Server
 from tests.http_contract.long_speech import wav_of_speech
+from transcriber.audio.disk import Disk
 from transcriber.errors import DeviceFault
 from transcriber.settings import Settings
 from transcriber.transcript import Segment
@@ -113,6 +114,7 @@ class Breaking:
     def __init__(self, failure: Exception) -> None:
         self.failure = failure
         self.in_flight = 0
+        self.disk = Disk(1_000_000)
 
     @contextmanager
     def admit(self) -> Iterator[None]:

@@ -3,217 +3,58 @@
 from __future__ import annotations
 
 import io
+import logging
+import math
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import boto3.session
-from boto3.exceptions import Boto3Error
 from botocore import exceptions as boto
 from botocore.config import Config
-from urllib3.exceptions import HTTPError
+from botocore.response import StreamingBody
 
+from transcriber.audio.disk import Disk
+from transcriber.audio.places import Place, refuse
+from transcriber.audio.s3_troubles import BROKEN_OFF, in_our_words
 from transcriber.audio.sources import InlineBytes, S3Object, Source, Upload, WebAddress
-from transcriber.audio.spool import Stream, spool
+from transcriber.audio.spool import spool
 from transcriber.audio.web import Web
 from transcriber.errors import (
-    MalformedRequest,
+    DeadlineExceeded,
     NotAudio,
-    RequestError,
-    SourceForbidden,
-    SourceNotFound,
     SourceUnavailable,
     TooLarge,
-    TranscriberError,
 )
 from transcriber.settings import Settings
 
 if TYPE_CHECKING:  # the stubs are no part of the image
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
-RETRY_AFTER_S = 5
-"""Seconds until S3 is worth another try; botocore has made its own attempts by then."""
-
-FOREIGN = (
-    boto.BotoCoreError,
-    boto.ClientError,
-    boto.UndefinedModelAttributeError,
-    Boto3Error,
-    HTTPError,  # urllib3's, which botocore translates only in part while a body is read
-    ValueError,  # an endpoint that is no URL
-    RecursionError,  # a store that redirects whatever it is asked, also where the bucket is (S3RegionRedirectorv2)
-)
-"""All that boto3 raises."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Trouble:
-    """What a foreign failure means here; the sentence may name {uri} and {code}."""
-
-    error: type[RequestError | SourceUnavailable]
-    sentence: str
-    passes: bool = False
-
-    def told(self, *, uri: str, code: str) -> TranscriberError:
-        message = self.sentence.format(uri=uri, code=code)
-        if self.passes:
-            return SourceUnavailable(message, retry_after_s=RETRY_AFTER_S)
-        return self.error(message)
-
-
-ADDRESS = _Trouble(MalformedRequest, "{uri} cannot be the address of an object ({code}); write s3://bucket/key")
-MISSING = _Trouble(SourceNotFound, "there is no object at {uri} ({code}); check the bucket and the key")
-FORBIDDEN = _Trouble(
-    SourceForbidden,
-    "S3 does not let this container read {uri} ({code}); grant its execution role s3:GetObject on it, and "
-    "s3:ListBucket on the bucket, without which a missing object looks forbidden too",
-)
-STRANGER = _Trouble(
-    SourceForbidden,
-    "S3 does not accept the credentials with which this container asks for {uri} ({code}); check its execution role "
-    "and its clock",
-)
-ANONYMOUS = _Trouble(
-    SourceForbidden,
-    "this container has no AWS credentials to read {uri} with ({code}); give it an execution role, or send the audio "
-    "in the request",
-)
-ENCRYPTED = _Trouble(
-    SourceForbidden,
-    "{uri} is encrypted with a key that this container may not use ({code}); grant its execution role kms:Decrypt",
-)
-ARCHIVED = _Trouble(SourceForbidden, "{uri} is archived ({code}); restore it before it is transcribed")
-REFUSED = _Trouble(SourceForbidden, "S3 refuses to give {uri} to this container ({code})")
-UNEXPLAINED = _Trouble(  # answers to HEAD have no body, so that the status is all there is
-    SourceForbidden,
-    "S3 refuses to show {uri} to this container ({code}); most often its credentials have expired, or the object is "
-    "encrypted with a key of its owner (SSE-C)",
-)
-CHANGED = _Trouble(SourceUnavailable, "{uri} was replaced while it was being read ({code}); try again", passes=True)
-ELSEWHERE = _Trouble(
-    SourceUnavailable,
-    "the bucket of {uri} is in another region than this container asks in ({code}); set AWS_REGION to that region",
-)
-BROKEN_OFF = _Trouble(SourceUnavailable, "S3 does not answer for {uri}, or breaks off ({code}); try again", passes=True)
-MISCONFIGURED = _Trouble(
-    SourceUnavailable,
-    "{uri} cannot be read with the AWS configuration of this container ({code}); its operator must act",
-)
-
-CLASSES: tuple[tuple[_Trouble, tuple[type[Exception], ...]], ...] = (
-    (
-        ADDRESS,
-        (
-            boto.EndpointResolutionError,
-            boto.ParamValidationError,
-            boto.InvalidDNSNameError,
-            boto.InvalidHostLabelError,
-            boto.UnsupportedOutpostResourceError,
-            boto.UnsupportedS3AccesspointConfigurationError,
-            boto.UnsupportedS3ArnError,
-        ),
-    ),
-    (
-        ANONYMOUS,
-        (
-            boto.CredentialRetrievalError,
-            boto.LoginError,
-            boto.MetadataRetrievalError,
-            boto.NoAuthTokenError,
-            boto.NoCredentialsError,
-            boto.PartialCredentialsError,
-            boto.RefreshWithMFAUnsupportedError,
-            boto.SSOError,
-            boto.TokenRetrievalError,
-            boto.UnknownCredentialError,
-        ),
-    ),
-    (
-        BROKEN_OFF,
-        (
-            boto.CapacityNotAvailableError,
-            boto.ChecksumError,
-            boto.ConnectionError,
-            boto.FlexibleChecksumError,
-            boto.HTTPClientError,
-            boto.IncompleteReadError,
-            HTTPError,
-        ),
-    ),
-    (ELSEWHERE, (RecursionError,)),
-    (MISCONFIGURED, FOREIGN),
-)
-"""What exceptions without an answer of S3 mean; the first that fits counts."""
-
-CODES: dict[str, _Trouble] = {
-    "400": UNEXPLAINED,
-    "NoSuchAccessPoint": MISSING,
-    "NoSuchBucket": MISSING,
-    "NoSuchKey": MISSING,
-    "NoSuchVersion": MISSING,
-    "InvalidArgument": ADDRESS,
-    "InvalidBucketName": ADDRESS,
-    "InvalidURI": ADDRESS,
-    "KeyTooLongError": ADDRESS,
-    "MethodNotAllowed": ADDRESS,
-    "AuthFailure": STRANGER,
-    "ExpiredToken": STRANGER,
-    "ExpiredTokenException": STRANGER,
-    "InvalidAccessKeyId": STRANGER,
-    "InvalidClientTokenId": STRANGER,
-    "InvalidSecurity": STRANGER,
-    "InvalidToken": STRANGER,
-    "RequestExpired": STRANGER,
-    "RequestTimeTooSkewed": STRANGER,
-    "SignatureDoesNotMatch": STRANGER,
-    "TokenRefreshRequired": STRANGER,
-    "UnrecognizedClientException": STRANGER,
-    "InvalidObjectState": ARCHIVED,
-    "PreconditionFailed": CHANGED,
-    "AuthorizationHeaderMalformed": ELSEWHERE,
-    "IllegalLocationConstraintException": ELSEWHERE,
-    "IncorrectEndpoint": ELSEWHERE,
-    "PermanentRedirect": ELSEWHERE,
-    "TemporaryRedirect": ELSEWHERE,
-    "KMS.ThrottlingException": BROKEN_OFF,
-    "BandwidthLimitExceeded": BROKEN_OFF,
-    "OperationAborted": BROKEN_OFF,
-    "PriorRequestNotComplete": BROKEN_OFF,
-    "RequestLimitExceeded": BROKEN_OFF,
-    "RequestTimeout": BROKEN_OFF,
-    "RequestTimeoutException": BROKEN_OFF,
-    "SlowDown": BROKEN_OFF,
-    "Throttling": BROKEN_OFF,
-    "ThrottlingException": BROKEN_OFF,
-    "TooManyRequestsException": BROKEN_OFF,
-}
-"""Error codes of S3 (API reference, "Error responses") that say more than their HTTP status."""
-
-STATUSES: dict[int, _Trouble] = {
-    301: ELSEWHERE,
-    302: ELSEWHERE,
-    307: ELSEWHERE,
-    308: ELSEWHERE,
-    401: FORBIDDEN,
-    403: FORBIDDEN,
-    404: MISSING,
-    408: BROKEN_OFF,
-    410: MISSING,
-    412: CHANGED,
-    429: BROKEN_OFF,
-}
-"""HTTP statuses, where the code says nothing more."""
+log = logging.getLogger(__name__)
 
 
 class Fetcher:
     """Opens sources; one for the process, used by many threads at once."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Store the settings; the client is made when the first object is asked for."""
+    def __init__(self, settings: Settings, *, disk: Disk, clock: Callable[[], float] = time.monotonic) -> None:
+        """Store the settings; the client is made when the first object is asked for.
+
+        Args:
+            settings: What the operator chose.
+            disk: Where objects are put.
+            clock: Monotonic seconds, the clock of deadlines.
+        """
+        self._disk = disk
+        self._clock = clock
+        self._places = tuple(map(Place.parse, settings.s3_places))
+        self._attempts = settings.s3_max_attempts
         self._limit_bytes = settings.max_object_bytes
         self._web = Web(
+            disk=disk,
             allowed_hosts=settings.url_hosts,
             limit_bytes=settings.max_object_bytes,
             limit_s=settings.url_timeout_seconds,
@@ -231,11 +72,15 @@ class Fetcher:
         self._client: S3Client | None = None
 
     @contextmanager
-    def open(self, source: Source) -> Iterator[BinaryIO]:
+    def open(self, source: Source, *, deadline_s: float = math.inf) -> Iterator[BinaryIO]:
         """Lend a seekable file with the bytes of a source, read from its beginning.
 
-        An object is sized before it is fetched, and fetched as the version that was sized. What is on the web is
-        `Web`'s matter.
+        An object is sized before it is fetched, and fetched as the version that was sized. Where the connection is cut,
+        the rest is asked for. What is on the web is `Web`'s matter.
+
+        Args:
+            source: Where the audio is.
+            deadline_s: On the fetcher's clock; an object that is not here by then is not waited for.
 
         Yields:
             The file; closed when the block is left, unless it is an upload's, which belongs to whoever spooled it.
@@ -243,8 +88,9 @@ class Fetcher:
         Raises:
             MalformedRequest: The bucket or the key cannot exist.
             SourceNotFound: There is no such object.
-            SourceForbidden: S3 does not give it to this container.
+            SourceForbidden: S3 does not give it to this container, or callers may not name it.
             SourceUnavailable: S3 does not answer, breaks off, or the object changed meanwhile.
+            DeadlineExceeded: The object did not come in time.
             TooLarge: The object is larger than the settings allow.
             NotAudio: The object is empty.
             Busy: There is no room for it on disk.
@@ -260,13 +106,14 @@ class Fetcher:
                 with self._web.open(source) as file:
                     yield file
             case S3Object():
-                with self._download(source) as upload:
+                refuse(source, self._places)
+                with self._download(source, deadline_s) as upload:
                     yield upload.file
 
     @contextmanager
-    def _download(self, source: S3Object) -> Iterator[Upload]:
+    def _download(self, source: S3Object, deadline_s: float) -> Iterator[Upload]:
         uri = source.uri
-        with _our_words(uri), self._with_credentials():
+        with in_our_words(uri), self._with_credentials():
             client = self._connected()
             seen = client.head_object(Bucket=source.bucket, Key=source.key)
         size_bytes = seen["ContentLength"]
@@ -277,9 +124,19 @@ class Fetcher:
             )
         if size_bytes == 0:
             raise NotAudio(f"{uri} is empty; name an object that holds audio")
-        with _our_words(uri):
-            answer = client.get_object(Bucket=source.bucket, Key=source.key, IfMatch=seen["ETag"])
-        with closing(answer["Body"]) as body, spool(_Body(body, uri), limit_bytes=size_bytes, what=uri) as upload:
+        stream = _Object(
+            client,
+            source,
+            version=seen["ETag"],
+            size_bytes=size_bytes,
+            attempts=self._attempts,
+            deadline_s=deadline_s,
+            clock=self._clock,
+        )
+        with (
+            closing(stream),
+            spool(stream, disk=self._disk, limit_bytes=size_bytes, announced_bytes=size_bytes, what=uri) as upload,
+        ):
             if upload.size_bytes < size_bytes:
                 raise BROKEN_OFF.told(uri=uri, code=f"{upload.size_bytes:,} of {size_bytes:,} bytes came")
             yield upload
@@ -302,35 +159,69 @@ class Fetcher:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
-    """The bytes of an object as they come, with our failures."""
+class _Object:
+    """The bytes of an object as they come, with our failures; a cut is mended as long as there are attempts left."""
 
-    stream: Stream
-    uri: str
+    def __init__(
+        self,
+        client: S3Client,
+        source: S3Object,
+        *,
+        version: str,
+        size_bytes: int,
+        attempts: int,
+        deadline_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._source = source
+        self._version = version
+        self._size_bytes = size_bytes
+        self._attempts_left = attempts
+        self._deadline_s = deadline_s
+        self._clock = clock
+        self._at = 0
+        self._body: StreamingBody | None = None
 
     def read(self, size: int, /) -> bytes:
-        with _our_words(self.uri):
-            return self.stream.read(size)
+        while True:
+            if self._clock() >= self._deadline_s:
+                raise DeadlineExceeded(f"the request ran out of time while {self._source.uri} was on its way")
+            body = self._body or self._ask()
+            try:
+                with in_our_words(self._source.uri):
+                    block = body.read(size)
+            except SourceUnavailable as cut:
+                if not self._attempts_left:
+                    raise
+                reason = cut.message
+            else:
+                self._at += len(block)
+                if block or self._at == self._size_bytes or not self._attempts_left:
+                    return block
+                reason = "the answer was short"
+            log.warning("object cut", extra={"at_bytes": self._at, "of_bytes": self._size_bytes, "reason": reason})
+            self.close()
 
+    def close(self) -> None:
+        """Give the connection back, or up."""
+        if self._body is not None:
+            self._body.close()
+            self._body = None
 
-@contextmanager
-def _our_words(uri: str) -> Iterator[None]:
-    """Turn everything that boto3 raises into failures of ours."""
-    try:
-        yield
-    except boto.ClientError as error:
-        raise _refusal(error.response, uri=uri) from error
-    except FOREIGN as error:
-        trouble = next(trouble for trouble, classes in CLASSES if isinstance(error, classes))
-        raise trouble.told(uri=uri, code=type(error).__name__) from error
-
-
-def _refusal(answer: Mapping[str, Any], *, uri: str) -> TranscriberError:
-    """Say what an answer of S3 means, by its code first and by its status where the code says nothing."""
-    code = str(answer.get("Error", {}).get("Code", ""))
-    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    trouble = CODES.get(code) or (ENCRYPTED if code.startswith("KMS.") else None) or STATUSES.get(status)
-    if trouble is None:
-        trouble = REFUSED if 400 <= status < 500 else BROKEN_OFF
-    return trouble.told(uri=uri, code=code or str(status))
+    def _ask(self) -> StreamingBody:
+        """Ask for what has not come yet; botocore makes its own attempts at that."""
+        self._attempts_left -= 1
+        rest: GetObjectRequestTypeDef = {
+            "Bucket": self._source.bucket,
+            "Key": self._source.key,
+            "IfMatch": self._version,
+        }
+        if self._at:
+            rest["Range"] = f"bytes={self._at}-"
+        with in_our_words(self._source.uri):
+            answer = self._client.get_object(**rest)
+        self._body = answer["Body"]
+        if self._at and answer["ContentLength"] != self._size_bytes - self._at:
+            raise BROKEN_OFF.told(uri=self._source.uri, code="it does not give the rest of an object")
+        return self._body

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import BinaryIO, Protocol, cast
+from contextlib import contextmanager
+from typing import Protocol
 
+from transcriber.audio.disk import Disk
 from transcriber.audio.sources import Upload
-from transcriber.errors import Busy, TooLarge
+from transcriber.errors import TooLarge
 
 BLOCK_BYTES = 256 * 1024
 """Bytes in memory at a time; more gains nothing over a socket."""
-
-RETRY_AFTER_S = 30
-"""Seconds until a full disk is worth another try: about what the requests that fill it take to finish."""
 
 
 class Stream(Protocol):
@@ -27,14 +24,13 @@ class Stream(Protocol):
 
 @contextmanager
 def spool(
-    stream: Stream, *, limit_bytes: int, announced_bytes: int | None = None, what: str = "the body"
+    stream: Stream, *, disk: Disk, limit_bytes: int, announced_bytes: int | None = None, what: str = "the body"
 ) -> Iterator[Upload]:
     """Copy a stream to disk as it arrives and lend the file, to be read from its beginning.
 
-    The file has no name: the kernel frees it when it is closed, were it by the death of the process.
-
     Args:
         stream: Read to its end. What it raises passes through.
+        disk: Where there must be room beside what other requests have there.
         limit_bytes: The most that is taken.
         announced_bytes: What the sender says will come; None when it says nothing. Only used to refuse early.
         what: How the stream is called in messages.
@@ -43,40 +39,20 @@ def spool(
         The file; closed when the block is left.
 
     Raises:
-        TooLarge: More than `limit_bytes` is announced or arrives.
+        TooLarge: More than `limit_bytes`, or than the whole disk holds, is announced or arrives.
         Busy: There is no room for it on disk.
     """
     if announced_bytes is not None and announced_bytes > limit_bytes:
         raise _too_large(f"{what} has {announced_bytes:,} bytes", limit_bytes)
-    with _room():
-        nameless = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
-    file = cast("BinaryIO", nameless)  # it is one in all but typeshed's name
-    try:
+    with disk.file(announced_bytes=announced_bytes or 0) as file:
         size_bytes = 0
         while block := stream.read(BLOCK_BYTES):
             size_bytes += len(block)
             if size_bytes > limit_bytes:
                 raise _too_large(f"{what} is still coming", limit_bytes)
-            with _room():
-                file.write(block)
-        with _room():
-            file.seek(0)  # writes what is still in the file's buffer
+            file.write(block)
+        file.seek(0)
         yield Upload(file=file, size_bytes=size_bytes)
-    finally:
-        with suppress(OSError):  # a full disk complains once more about what is in the buffer; the file is closed
-            file.close()
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    """Tell callers that the disk is full: whatever the disk complains about, the request is not to blame."""
-    try:
-        yield
-    except OSError as error:
-        raise Busy(
-            "the container has no room on disk for this audio; try again later, or send less at once",
-            retry_after_s=RETRY_AFTER_S,
-        ) from error
 
 
 def _too_large(finding: str, limit_bytes: int) -> TooLarge:

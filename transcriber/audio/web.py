@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 from urllib.parse import urljoin, urlsplit
 
+from transcriber.audio.disk import Disk
 from transcriber.audio.public import is_public
 from transcriber.audio.sources import Upload, WebAddress
 from transcriber.audio.spool import spool
@@ -87,6 +88,7 @@ class Web:
     def __init__(
         self,
         *,
+        disk: Disk,
         allowed_hosts: Sequence[str],
         limit_bytes: int,
         limit_s: float,
@@ -98,6 +100,7 @@ class Web:
         """Store the settings.
 
         Args:
+            disk: Where files are put.
             allowed_hosts: Names in lower case; `*.example.com` is every name below, `*` every public host.
             limit_bytes: The most that is taken of one file.
             limit_s: The longest that one file may take, redirects included.
@@ -106,6 +109,7 @@ class Web:
             clock: Seconds, ascending.
             trust: What makes the rules for certificates.
         """
+        self._disk = disk
         self._allowed_hosts = tuple(allowed_hosts)
         self._limit_bytes = limit_bytes
         self._limit_s = limit_s
@@ -151,7 +155,7 @@ class Web:
         announced_bytes = answer.length
         what = f"the file at {host!r}"
         upload = stack.enter_context(
-            spool(answer, limit_bytes=self._limit_bytes, announced_bytes=announced_bytes, what=what)
+            spool(answer, disk=self._disk, limit_bytes=self._limit_bytes, announced_bytes=announced_bytes, what=what)
         )
         if announced_bytes is not None and upload.size_bytes < announced_bytes:
             raise SourceUnavailable(

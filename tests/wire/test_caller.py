@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from transcriber.errors import MalformedRequest
+from transcriber.wire.caller import Caller
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+def test_a_caller_who_waits_has_not_left(pair: Pair) -> None:
+    assert not Caller(pair[0]).has_left()
+
+
+def test_a_caller_who_closed_has_left(pair: Pair) -> None:
+    pair[1].close()
+
+    assert Caller(pair[0]).has_left()
+
+
+def test_a_caller_who_sends_the_next_request_has_not_left_and_it_is_not_eaten(pair: Pair) -> None:
+    pair[1].sendall(b"GET /ping")
+
+    assert not Caller(pair[0]).has_left()
+    assert pair[0].recv(9) == b"GET /ping"
+
+
+def test_a_connection_that_was_reset_is_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    theirs.close()
+
+    with ours:
+        assert Caller(ours).has_left()
+
+
+def test_a_caller_who_cannot_be_seen_stays() -> None:
+    caller = Caller(None)
+
+    assert not caller.has_left()
+    with caller.sends_on(within_s=0.01):
+        pass
+
+
+def test_a_body_that_stops_coming_is_refused(pair: Pair) -> None:
+    pair[1].sendall(b"half")
+    with (
+        pytest.raises(MalformedRequest, match=r"nothing more of the body came for 0\.05 seconds"),
+        Caller(pair[0]).sends_on(within_s=0.05),
+    ):
+        while pair[0].recv(100):
+            pass
+
+    assert pair[0].gettimeout() is None
+
+
+def test_other_failures_of_reading_pass(pair: Pair) -> None:
+    with pytest.raises(ConnectionResetError), Caller(pair[0]).sends_on(within_s=1.0):
+        raise ConnectionResetError

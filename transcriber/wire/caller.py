@@ -1,0 +1,52 @@
+"""The connection that a request came over: whether its body keeps coming, and whether anybody still waits."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from transcriber.errors import MalformedRequest
+
+
+class Caller:
+    """Whoever sent the request."""
+
+    def __init__(self, connection: socket.socket | None) -> None:
+        """Store the connection; None where there is none to be seen: such a caller neither dawdles nor leaves."""
+        self._connection = connection
+
+    @contextmanager
+    def sends_on(self, *, within_s: float) -> Iterator[None]:
+        """Read a body in the block only as long as it keeps coming: who waits for it holds a place among the requests.
+
+        Args:
+            within_s: How long nothing may come, in seconds.
+
+        Raises:
+            MalformedRequest: Nothing came for so long.
+        """
+        if self._connection is None:
+            yield
+            return
+        self._connection.settimeout(within_s)
+        try:
+            yield
+        except TimeoutError as error:
+            raise MalformedRequest(
+                f"nothing more of the body came for {within_s:,.10g} seconds; send it without pauses, and as much as "
+                "Content-Length says"
+            ) from error
+        finally:
+            self._connection.settimeout(None)
+
+    def has_left(self) -> bool:
+        """Tell whether the caller has closed the connection; one who sends the next request already has not."""
+        if self._connection is None:
+            return False
+        try:
+            return not self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
