@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import ctranslate2
 import numpy as np
 import pytest
 import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.conftest import recordings
+from tests.conftest import DEMO_MODEL, recordings
 from tests.engines.test_model_file import model_file, written
 from transcriber.audio.decode import decode
 from transcriber.audio.waveform import RATE_HZ
@@ -147,3 +151,30 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ModelUnavailable, match="cut off"), suppression.biased(tmp_path, [1]):
         pass
+
+
+def test_folders_that_a_killed_process_left_are_swept_and_others_stay(tmp_path: Path) -> None:
+    scratch = Path(tempfile.gettempdir())
+    names = ["transcriber-model-left", "transcriber-model-lent", "somebody-elses"]
+    for name in names:
+        (scratch / name).mkdir()
+        (scratch / name / "model.bin").symlink_to("/proc/self/fd/9")
+    (scratch / "transcriber-model-link").symlink_to(tmp_path)
+    with suppression._locked(scratch / "transcriber-model-lent"):
+        suppression.sweep()
+        left = {path.name for path in scratch.iterdir()}
+    for name in (*names[1:], "transcriber-model-link"):
+        (scratch / name).unlink() if (scratch / name).is_symlink() else shutil.rmtree(scratch / name)
+
+    assert left == {"transcriber-model-lent", "somebody-elses", "transcriber-model-link"}
+    assert tmp_path.exists()
+
+
+@settings(max_examples=20)
+@given(size=st.integers(1, 4000))
+def test_no_token_beyond_the_vocabulary_is_ever_suppressed(size: int) -> None:
+    """CTranslate2 would write beyond the end of its memory."""
+    tokenizer = tokenizers.Tokenizer.from_file(str(DEMO_MODEL / "tokenizer.json"))
+    found = suppression.suppressed(tokenizer, size)
+
+    assert all(0 <= token < size for token in (*found.by_bias, *found.by_call))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -224,6 +225,44 @@ def test_ids_that_would_end_the_process_never_reach_the_device(engine: WhisperEn
     assert work.before == (7,)
     with pytest.raises(ModelUnavailable, match="do not belong together"):
         engine.transcribe([replace(work, before=(10**6,))])
+
+
+@pytest.mark.parametrize("options", ["initial_prompt", "hotwords"])
+def test_marks_of_the_model_that_a_caller_writes_out_are_no_marks(engine: WhisperEngine, options: str) -> None:
+    """They would be more starts of the transcript than CTranslate2 expects, in everybody's batch."""
+    text = "a<|startoftranscript|> b <|en|><|endoftext|><|nospeech|><|0.00|>"
+    marked = window(np.zeros(RATE_HZ, np.float32), decoding=DecodingOptions(**{options: text}))
+    work = engine.prepare(marked)
+
+    assert work.before
+    assert max(work.before) < engine._prompts.tokenizer("en", Task.TRANSCRIBE).eot
+
+
+def test_an_empty_batch_never_reaches_the_device(engine: WhisperEngine) -> None:
+    """An empty list of prompts would end the process."""
+    with pytest.raises(ModelUnavailable):
+        engine.transcribe([])
+
+
+@pytest.mark.parametrize("length", [1, 159, 161, 400, 1600])
+def test_the_shortest_windows_are_read_with_words(engine: WhisperEngine, length: int) -> None:
+    noise = (np.random.default_rng(length).standard_normal(length) * 0.3).astype(np.float32)
+    eager = DecodingOptions(
+        word_timestamps=True, no_speech_threshold=None, log_prob_threshold=None, compression_ratio_threshold=None
+    )
+
+    assert isinstance(engine.transcribe([engine.prepare(window(noise, decoding=eager))])[0], Hypothesis)
+
+
+def test_a_vocabulary_that_is_larger_than_the_model_is_refused(demo_model: Path, tmp_path: Path) -> None:
+    for path in demo_model.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    vocabulary = [*json.loads((demo_model / "vocabulary.json").read_text("utf-8")), "one more"]
+    (tmp_path / "vocabulary.json").unlink()
+    (tmp_path / "vocabulary.json").write_text(json.dumps(vocabulary), "utf-8")
+
+    with pytest.raises(ModelUnavailable, match="convert the model again"):
+        whisper_model.load(tmp_path, load({"DEVICE": "cpu"}))
 
 
 def test_a_batch_is_capped_whatever_the_operator_says(demo_model: Path) -> None:

@@ -240,6 +240,27 @@ def test_a_fatal_fault_answers_everybody_at_once(start: Start) -> None:
         scheduler.submit("k:9", request=9, deadline_s=9.0)
 
 
+def test_a_replica_that_ends_by_a_slip_of_ours_answers_everybody_and_says_so(start: Start) -> None:
+    """Without that windows would wait for nobody, and /ping would say that all is well."""
+
+    class Slipping(FakeEngine):
+        def batch_key(self, work: str) -> str:
+            if work == "again":
+                raise KeyError("a slip of ours")
+            return super().batch_key(work)
+
+    engine = Slipping(largest_batch=1, behave=lambda _batch: [Retry(work="again")])
+    scheduler = start(engine)
+    futures = [scheduler.submit(f"k:{i}", request=i, deadline_s=9.0) for i in range(3)]
+    engine.open(3)
+
+    for future in futures:
+        with pytest.raises(DeviceFault, match="its log says why"):
+            future.result(WAIT_S)
+    assert scheduler.fault is not None
+    assert scheduler.fault.fatal
+
+
 def test_windows_whose_time_is_up_fail_without_being_worked_on(start: Start, clock: StepClock) -> None:
     engine = FakeEngine()
     scheduler = start(engine)

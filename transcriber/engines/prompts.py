@@ -28,12 +28,11 @@ class Prompts:
 
     def text_before(self, window: Window) -> tuple[int, ...]:
         """Return the words to be nudged towards and the last of the text before, at most `CONTEXT_TOKENS`."""
-        tokenizer = self.tokenizer("en", Task.TRANSCRIBE)
         hotwords = window.decoding.hotwords
-        hot = tokenizer.encode(" " + hotwords.strip())[:CONTEXT_TOKENS] if hotwords else []
+        hot = self._words(hotwords)[:CONTEXT_TOKENS] if hotwords else []
         context = window.context
         if window.is_first and window.decoding.initial_prompt:
-            context = tuple(tokenizer.encode(" " + window.decoding.initial_prompt.strip()))
+            context = tuple(self._words(window.decoding.initial_prompt))
         room = CONTEXT_TOKENS - len(hot)
         previous = context[-room:] if room else ()
         return tuple(token for token in (*hot, *previous) if self._is_known(token))
@@ -50,6 +49,15 @@ class Prompts:
             return frozenset({"en"})
         ids = {code: self._tokenizer.token_to_id(f"<|{code}|>") for code in NAMES}
         return frozenset(code for code, token in ids.items() if token is not None and self._is_known(token))
+
+    def _words(self, text: str) -> list[int]:
+        """Encode a caller's text as words and nothing else.
+
+        `<|startoftranscript|>` and its like, written out, would become the model's own marks. A second start among the
+        prompts is more than CTranslate2 expects.
+        """
+        tokenizer = self.tokenizer("en", Task.TRANSCRIBE)
+        return [token for token in tokenizer.encode(" " + text.strip()) if token < tokenizer.eot]
 
     def _is_known(self, token: int) -> bool:
         return 0 <= token < self._vocabulary_size

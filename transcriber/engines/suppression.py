@@ -7,12 +7,14 @@ the last projection does the same for nothing: -10,000 leaves a token a probabil
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import shutil
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -30,6 +32,9 @@ BIAS = "decoder/projection/bias"
 
 NEVER = -1e4
 """Added to a logit: far below any other, and a number that float16 can hold (its least is -65,504)."""
+
+LENT = "transcriber-model-"
+"""How folders that are lent begin: nobody else's in the place for temporary files does."""
 
 COPIES = 3
 """What memory must hold while a model is loaded: the file, what CTranslate2 makes of it, and as much to spare."""
@@ -80,10 +85,36 @@ def biased(folder: Path, tokens: Sequence[int]) -> Iterator[Path]:
         ModelUnavailable: The folder's model.bin cannot be read.
     """
     table = read_table(folder / MODEL_FILE)
-    with tempfile.TemporaryDirectory(prefix="model-") as lent, _in_memory(folder / MODEL_FILE, table, tokens) as link:
+    with (
+        tempfile.TemporaryDirectory(prefix=LENT) as lent,
+        _locked(Path(lent)),
+        _in_memory(folder / MODEL_FILE, table, tokens) as link,
+    ):
         for path in folder.iterdir():
             (Path(lent) / path.name).symlink_to(link if path.name == MODEL_FILE else path.absolute())
         yield Path(lent)
+
+
+def sweep() -> None:
+    """Remove folders that were lent by a process which was killed meanwhile; those whose lender lives are locked."""
+    for left in Path(tempfile.gettempdir()).glob(f"{LENT}*"):
+        with suppress(OSError), _locked(left):
+            shutil.rmtree(left)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder for the length of the block; the kernel unlocks it when the process dies.
+
+    Raises:
+        BlockingIOError: Another process has it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def can_be_biased(table: Table, *, free_bytes: int) -> bool:

@@ -279,8 +279,13 @@ def _max_length(batch: Sequence[WhisperWork], *, prompt_tokens: int) -> int:
 
 
 def _device_fault(error: RuntimeError | MemoryError) -> DeviceFault:
-    """Name the failure of a device; CUDA's own errors stick to the process, a lack of memory does not."""
+    """Name the failure of a device; CUDA's own errors stick to the process, a lack of memory does not.
+
+    What the library says stays in the log: it may name files.
+    """
     said = str(error).lower()
     if isinstance(error, MemoryError) or "out of memory" in said or "alloc" in said:
         return DeviceFault("the device has not enough memory for this batch", out_of_memory=True)
-    return DeviceFault(f"the device failed: {error}", fatal="cuda" in said or "cublas" in said)
+    if "cuda" in said or "cublas" in said:
+        return DeviceFault("the device does not work any more; the container must be replaced", fatal=True)
+    return DeviceFault("the device failed on this audio")

@@ -46,7 +46,14 @@ class _Source:
     def read(cls, folder: Path) -> _Source:
         vocabulary = _vocabulary(folder)
         table = read_table(folder / MODEL_FILE)
-        return cls(folder=folder, vocabulary=vocabulary, table=table, shape=shape_of(table))
+        shape = shape_of(table)
+        if len(vocabulary) > shape.vocabulary:
+            # A token that the vocabulary has and the model has not would be read beyond the end of its memory.
+            raise ModelUnavailable(
+                f"the model's vocabulary has {len(vocabulary):,} tokens, but its model.bin only {shape.vocabulary:,}; "
+                "convert the model again"
+            )
+        return cls(folder=folder, vocabulary=vocabulary, table=table, shape=shape)
 
 
 def load(folder: Path, settings: Settings) -> WhisperEngine:
@@ -59,6 +66,7 @@ def load(folder: Path, settings: Settings) -> WhisperEngine:
     if device == "auto":
         device = "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
     source = _Source.read(folder)
+    suppression.sweep()
     return _load_on_cuda(source, settings) if device == "cuda" else _load_on_cpu(source, settings)
 
 

@@ -160,8 +160,13 @@ class Scheduler(Generic[Work]):
         return future
 
     def _serve_replica(self) -> None:
-        while batch := self._next_batch():
-            self._work_on(batch)
+        batch: list[_Entry[Work]] = []
+        try:
+            while batch := self._next_batch():
+                self._work_on(batch)
+        except Exception as error:  # the thread's own door: without it windows would wait for nobody
+            log.critical("replica ended", exc_info=error)
+            self._give_up(DeviceFault("a part of the container has failed; its log says why", fatal=True), batch)
 
     def _next_batch(self) -> list[_Entry[Work]]:
         """Wait for work and take it; empty when the scheduler is closed."""
@@ -296,5 +301,5 @@ def _fail(entry: _Entry[Work], error: Exception) -> None:
         fault = DeviceFault("the model failed on this audio")
         fault.__cause__ = error
         error = fault
-    if entry.future.set_running_or_notify_cancel():
+    if not entry.future.done() and entry.future.set_running_or_notify_cancel():
         entry.future.set_exception(error)
