@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fleet.deploy import capacity, commands, desired, platform_facts
+from fleet.deploy import callers, capacity, commands, desired, platform_facts
 from fleet.deploy.apply import Hands
 from fleet.deploy.desired import CannotDeploy, Deployment, Mode, Names, Place
 
@@ -65,7 +65,7 @@ def wanted_by(arguments: argparse.Namespace, region: str) -> Deployment:
     container = desired.Container(
         image=arguments.image,
         role=arguments.role,
-        environment=_pairs("--env", arguments.env),
+        environment=callers.allowing(_pairs("--env", arguments.env), arguments.input),
         model_data=arguments.model_data,
         is_isolated=arguments.network_isolation,
         subnets=tuple(arguments.subnets),
@@ -183,7 +183,10 @@ def _parser() -> argparse.ArgumentParser:
 
     files = parser.add_argument_group("asynchronous: recordings, transcripts, notifications")
     files.add_argument(
-        "--input", metavar="S3", help="where recordings will be put; only looked at, and told in the end"
+        "--input",
+        metavar="S3",
+        help="where recordings will be put; callers may name objects there and, unless --env ALLOWED_S3_PREFIXES says "
+        "otherwise, nowhere else in S3",
     )
     files.add_argument("--output", metavar="S3", help="where transcripts are put; needed unless --mode realtime")
     files.add_argument(

@@ -30,6 +30,8 @@ ROLE = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>\d{12}):role/
 TOPIC = re.compile(r"arn:aws[a-z-]*:sns:(?P<region>[a-z0-9-]+):\d{12}:[\w-]+")
 FOLDER = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<path>/.*)?")
 
+ALLOWED = "ALLOWED_S3_PREFIXES"
+
 
 class CannotDeploy(Exception):
     """What was asked for cannot be done; the message is for whoever deploys."""
@@ -343,6 +345,11 @@ def advice(wanted: Deployment) -> tuple[str, ...]:
         found.append(
             "with network isolation the container reaches neither S3 nor the hub: the model must be in the image or "
             "in --model-data, and requests cannot name an s3_uri"
+        )
+    elif ALLOWED not in wanted.container.environment:
+        found.append(
+            "callers may name every object that the role may read; say where recordings lie with --input, or with "
+            f"--env {ALLOWED}=s3://bucket/folder/ (docs/security.md)"
         )
     if read.s3_endpoint_url:
         found.append(f"S3_ENDPOINT_URL={read.s3_endpoint_url} is meant for rehearsals on a laptop")

@@ -65,11 +65,16 @@ def test_a_real_time_endpoint_never_has_no_instance_and_an_asynchronous_one_need
 
 
 def test_advice_is_given_for_what_works_and_surprises() -> None:
+    limited = {"ALLOWED_S3_PREFIXES": "s3://acme-recordings/"}
+
     assert advice(wish()) == ()
+    assert advice(wish(run=container(environment={"ALLOWED_S3_PREFIXES": ""}))) == ()
+    assert "every object that the role may read" in advice(wish(run=container(environment={})))[0]
     assert "cuBLAS 12.8" in advice(wish(instance_type="ml.g7e.2xlarge"))[0]
     assert "leaves the GPU" in advice(wish(run=container(environment={"DEVICE": "cpu"})))[0]
     assert "cannot name an s3_uri" in advice(wish(run=container(is_isolated=True)))[0]
-    assert "rehearsals" in advice(wish(run=container(environment={"S3_ENDPOINT_URL": "http://localhost:1"})))[0]
+    rehearsal = {**limited, "S3_ENDPOINT_URL": "http://localhost:1"}
+    assert "rehearsals" in advice(wish(run=container(environment=rehearsal)))[0]
 
 
 def test_an_image_is_taken_apart() -> None:

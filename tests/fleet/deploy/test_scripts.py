@@ -55,7 +55,29 @@ def test_a_dry_run_offline_shows_the_steps_of_both_endpoints() -> None:
     assert "PutMetricAlarm: alarm transcriber-async-from-zero" in ended.stdout
     assert "RoutingStrategy = LEAST_OUTSTANDING_REQUESTS" in ended.stdout
     assert "it starts with 1, the least that SageMaker takes" in ended.stdout
-    assert ended.stderr == ""
+    assert ended.stderr.count("\n") == 1
+    assert "callers may name every object that the role may read" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["--input", "s3://acme-recordings/in/"], "s3://acme-recordings/in/"),
+        (["--input", "s3://acme-recordings"], "s3://acme-recordings"),
+        (
+            ["--input", "s3://a-b-c/", "--env", "ALLOWED_S3_PREFIXES=s3://x-y-z/a,s3://x-y-z/b"],
+            "s3://x-y-z/a,s3://x-y-z/b",
+        ),
+        (["--input", "s3://acme-recordings/in/", "--env", "ALLOWED_S3_PREFIXES="], ""),
+        ([], None),
+    ],
+)
+def test_callers_may_name_what_lies_in_the_inputs_place(arguments: list[str], allowed: str | None) -> None:
+    ended = script("deploy.py", *DEPLOY, *OFFLINE, "--json", *arguments)
+    steps = {step["operation"]: step["parameters"] for step in json.loads(ended.stdout) if "operation" in step}
+
+    assert steps["CreateModel"]["PrimaryContainer"].get("Environment", {}).get("ALLOWED_S3_PREFIXES") == allowed
+    assert ("callers may name" in ended.stderr) == (allowed is None)
 
 
 def test_json_holds_what_is_sent_and_nothing_else_is_on_stdout() -> None:
@@ -94,6 +116,8 @@ def test_json_holds_what_is_sent_and_nothing_else_is_on_stdout() -> None:
         (["--env", "LOG_LEVL=INFO"], "did you mean LOG_LEVEL?"),
         (["--env", "LOG_LEVEL"], "--env LOG_LEVEL says nothing; it looks like --env KEY=VALUE"),
         (["--mode", "realtime", "--min", "0"], "keeps at least 1 instance"),
+        (["--input", "acme-recordings"], "acme-recordings is not a place in S3; it looks like s3://bucket/folder/"),
+        (["--input", "s3://acme-recordings/a*b"], "the container would not start: ALLOWED_S3_PREFIXES"),
         (["--startup-timeout", "5000"], "5000 are not between 60 and 3600"),
     ],
 )

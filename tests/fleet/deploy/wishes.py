@@ -33,7 +33,8 @@ def results(**changes: Any) -> Results:
 
 
 def container(**changes: Any) -> Container:
-    said: dict[str, Any] = {"image": IMAGE, "role": ROLE, "environment": {"LOG_LEVEL": "INFO"}}
+    environment = {"LOG_LEVEL": "INFO", "ALLOWED_S3_PREFIXES": "s3://acme-recordings/"}
+    said: dict[str, Any] = {"image": IMAGE, "role": ROLE, "environment": environment}
     return Container(**said | changes)
 
 
