@@ -65,10 +65,21 @@ big-input: $(VENV)/.dev  ## transcribe 1 GB through the emulator and watch the c
 	$(BIN)/python scripts/measure_big_input.py $(BIG_INPUT)
 
 lock: $(VENV)/.dev  ## lock the requirements anew
-	for name in requirements requirements-gpu requirements-dev requirements-bench requirements-train; do \
+	for name in requirements requirements-gpu requirements-dev requirements-bench requirements-train requirements-audit; do \
 		$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 $$name.in -o $$name.txt; done
+
+# An environment of its own: what asks about the locks shall not be pinned by them.
+build/audit/.made: requirements-audit.txt
+	$(NEEDS_PYTHON)
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.txt
+	@touch $@
+
+audit: build/audit/.made  ## ask PyPI which locked versions have known faults; needs the network
+	for lock in requirements*.txt; do \
+		build/audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; done
 
 clean:  ## remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help demo serve emulate test check format bench big-input lock clean
+.PHONY: help demo serve emulate test check format bench big-input lock audit clean

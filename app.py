@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
-from pathlib import Path
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import BinaryIO, cast
 
@@ -167,7 +167,7 @@ class _Door:
 
     def models(self) -> Response:
         """List the one model, as OpenAI lists its own."""
-        name = Path(self._settings.model_id)  # a folder's place in the container is nobody's business
+        name = PurePosixPath(self._settings.model_id)  # a folder's place in the container is nobody's business
         listed = openai.models(name.name if name.is_absolute() else str(name), created_s=self._since_s)
         return Response(listed, content_type="application/json")
 

@@ -30,6 +30,19 @@ def test_every_target_that_a_page_names_is_in_the_makefile() -> None:
             assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), f"{page.name}: make {target}"
 
 
+@pytest.mark.parametrize("name", ["reliability.md", "security.md"])
+def test_every_test_that_a_page_names_is_there(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text("utf-8")
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    named = re.findall(r"`(?:tests/\S+::)?((?:test_|Test)\w+)`", page)
+
+    assert len(named) > 5
+    for test in named:
+        assert re.search(rf"^\s*(?:def|class) {test}\b", tests, flags=re.MULTILINE), test
+    for path in re.findall(r"`(tests/[\w/.]+)", page):
+        assert (ROOT / path).exists(), path
+
+
 def test_every_recording_that_the_readme_sends_is_there() -> None:
     named = re.findall(r"tests/data/[\w.-]+\.\w+", (ROOT / "README.md").read_text("utf-8"))
 

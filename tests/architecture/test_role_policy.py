@@ -15,6 +15,7 @@ from botocore.session import get_session
 from moto import mock_aws
 
 from tests.conftest import ROOT
+from transcriber.audio.disk import Disk
 from transcriber.audio.fetch import Fetcher
 from transcriber.audio.sources import S3Object
 from transcriber.settings import load
@@ -113,7 +114,7 @@ def test_fetching_makes_the_calls_that_the_policy_is_for_and_no_other(monkeypatc
     """What boto3 sends in truth: a call may lead to others."""
     for name, value in {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-    fetcher = Fetcher(load({}))
+    fetcher = Fetcher(load({}), disk=Disk(1_000))
     client = fetcher._connected()
     client.create_bucket(Bucket="recordings")
     client.put_object(Bucket="recordings", Key="a.wav", Body=b"RIFF")

@@ -180,7 +180,7 @@ def test_the_second_address_is_tried_when_the_first_does_not_answer(internet: In
 def test_nothing_is_fetched_unless_a_setting_allows_it() -> None:
     with (
         pytest.raises(SourceForbidden, match="ALLOWED_URL_HOSTS"),
-        Fetcher(load({})).open(WebAddress(url="http://127.0.0.1/"), disk=Disk(10**9)),
+        Fetcher(load({}), disk=Disk(10**9)).open(WebAddress(url="http://127.0.0.1/")),
     ):
         pass
 
@@ -189,7 +189,7 @@ def test_even_an_allowed_host_is_not_asked_at_a_private_address() -> None:
     """With the real resolver and real sockets."""
     with (
         pytest.raises(SourceForbidden, match="not public"),
-        Fetcher(load({"ALLOWED_URL_HOSTS": "*"})).open(WebAddress(url="http://localhost/"), disk=Disk(10**9)),
+        Fetcher(load({"ALLOWED_URL_HOSTS": "*"}), disk=Disk(10**9)).open(WebAddress(url="http://localhost/")),
     ):
         pass
 

@@ -33,6 +33,18 @@ def test_as_many_requests_as_allowed_and_not_one_more() -> None:
         assert door.requests == 1
 
 
+@pytest.mark.parametrize(("waiting_s", "is_admitted"), [(59.0, True), (60.0, False), (61.0, False)])
+def test_as_much_audio_waits_as_allowed_and_no_more(waiting_s: float, is_admitted: bool) -> None:
+    door, _clock = admission(requests=9, waiting_s=60.0)
+    with door.admit() as ticket, ExitStack() as stack:
+        ticket.count(waiting_s)
+        if is_admitted:
+            stack.enter_context(door.admit())
+        else:
+            with pytest.raises(Busy):
+                stack.enter_context(door.admit())
+
+
 def test_waiting_audio_closes_the_door_and_settled_audio_opens_it() -> None:
     door, _clock = admission(requests=9, waiting_s=60.0)
     with door.admit() as ticket:

@@ -17,9 +17,10 @@ def test_a_step_has_a_number_a_thing_a_reason_and_what_matters_of_its_parameters
     lines = as_text(STEPS).splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("  3. CreateModel: model transcriber-"))
 
-    assert lines[start + 1 : start + 6] == [
+    assert lines[start + 1 : start + 7] == [
         "     why: the image, its role and its settings; the name ends in a hash of them",
         "     Image = 123456789012.dkr.ecr.eu-central-1.amazonaws.com/transcriber:gpu",
+        "     Environment.ALLOWED_S3_PREFIXES = s3://acme-recordings/",
         "     Environment.LOG_LEVEL = INFO",
         "     ExecutionRoleArn = arn:aws:iam::123456789012:role/transcriber",
         "     EnableNetworkIsolation = False",
