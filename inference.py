@@ -233,7 +233,9 @@ class ModelService:
         """Fetch, decode, find speech, cut windows and have them read: all of it as far as the next piece needs it."""
         started_s = self._clock()
         loaded = self._ready()
-        loaded.engine.capabilities.refuse(options.decoding, options.language)
+        loaded.engine.capabilities.refuse(
+            options.decoding, options.language, with_context=options.condition_on_previous_text
+        )
         listener = Listener(
             detector=self._speech,
             limit_samples=round(loaded.engine.capabilities.longest_window_s * RATE_HZ),
