@@ -98,7 +98,11 @@ def encoder(size: Size, draw: np.random.Generator) -> onnx.ModelProto:
     graph.add("Cast", ["is_sound_row"], ["mask"], to=TensorProto.FLOAT)
     graph.add("Mul", ["audio_signal", "mask"], ["sound"])
     kernel = 3 * SUBSAMPLING
-    graph.random("convolution", size.width, size.mels, kernel, std=(size.mels * kernel) ** -0.5)
+    filters = draw.standard_normal((size.width, size.mels, kernel), np.float32) * np.float32(
+        (size.mels * kernel) ** -0.5
+    )
+    # Silence has the same value in all mels, and must be heard as nothing.
+    graph.weight("convolution", filters - filters.mean(axis=1, keepdims=True))
     graph.add(
         "Conv",
         ["sound", "convolution"],

@@ -116,7 +116,8 @@ class ParakeetNetwork:
 
     def _encoded(self, features: Sequence[Mel]) -> tuple[Floats, npt.NDArray[np.int64]]:
         lengths = np.array([row.shape[1] for row in features], np.int64)
-        signal = np.zeros((len(features), len(features[0]), lengths.max()), np.float32)
+        # A frame of nothing at the end, as NeMo's features have it: in 8 bits it counts for the scale.
+        signal = np.zeros((len(features), len(features[0]), lengths.max() + 1), np.float32)
         for padded, row in zip(signal, features, strict=True):
             padded[:, : row.shape[1]] = row
         with _faults_named():
