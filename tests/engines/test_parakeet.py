@@ -22,6 +22,7 @@ from transcriber.engines import parakeet_model, tdt
 from transcriber.engines.base import Window, transcribe_batch
 from transcriber.engines.nemo_features import NemoFeatures, mel_filters
 from transcriber.engines.parakeet import EUROPEAN, LONGEST_WINDOW_S, ParakeetEngine
+from transcriber.engines.parakeet_network import faults_named
 from transcriber.engines.tdt import Token
 from transcriber.errors import DeviceFault, ModelUnavailable, UnsupportedOption
 from transcriber.languages import NAMES
@@ -257,37 +258,58 @@ def test_what_the_operator_says_about_sharing_the_device_is_done(parakeet_folder
     engine.close()
 
 
-def test_on_cuda_the_largest_batch_is_halved_until_it_fits(
-    parakeet: ParakeetEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class FullDevice:
+    """A network on a device that holds four windows, and that hears nothing."""
+
+    decodes_alone = False
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def encode(self, features: Sequence[Any]) -> tuple[Any, Any]:
+        self.batches.append(len(features))
+        if len(features) > 4:
+            raise DeviceFault("full", out_of_memory=True)
+        return np.zeros((len(features), 1, 1), np.float32), np.zeros(len(features), np.int64)
+
+    def begin(self, windows: int) -> tdt.State:
+        return np.zeros((2, windows, 1), np.float32), np.zeros((2, windows, 1), np.float32)
+
+
+def test_on_cuda_the_largest_batch_is_halved_until_every_device_holds_it(parakeet: ParakeetEngine) -> None:
+    devices: list[Any] = [FullDevice(), FullDevice()]
     engine = ParakeetEngine(
-        [],
+        devices,
         parakeet._vocabulary,
         mels=128,
         subsampling=8,
         most_tokens_per_frame=10,
         largest_batch=16,
-        replicas=0,
+        replicas=2,
         must_fit=True,
     )
-    tried = []
-
-    def run(windows: int, length_s: float) -> None:
-        tried.append((windows, length_s))
-        if windows > 4:
-            raise DeviceFault("full", out_of_memory=True)
-
-    monkeypatch.setattr(engine, "_run", run)
-    monkeypatch.setattr(engine, "capabilities", parakeet.capabilities)
-    engine.capabilities = type(engine.capabilities)(**{**_fields(engine.capabilities), "largest_batch": 16})
     engine.warm_up()
 
     assert engine.capabilities.largest_batch == 4
-    assert {windows for windows, length_s in tried if length_s == LONGEST_WINDOW_S} == {16, 8, 4}
+    assert {size for device in devices for size in device.batches} == {1, 2, 16, 8, 4}
+    assert all(device.batches[-1] == 4 for device in devices)
 
 
-def _fields(capabilities: Any) -> dict[str, Any]:
-    return {name: getattr(capabilities, name) for name in capabilities.__slots__}
+@pytest.mark.parametrize(
+    ("error", "fatal", "out_of_memory"),
+    [
+        (RuntimeError("Failed to allocate memory for requested buffer of size 99"), False, True),
+        (RuntimeError("CUDA failure 2: out of memory"), False, True),
+        (MemoryError(), False, True),
+        (RuntimeError("CUDA failure 700: an illegal memory access was encountered"), True, False),
+        (RuntimeError("Non-zero status code returned while running Gather node"), False, False),
+    ],
+)
+def test_a_fault_of_the_device_says_what_can_be_done(error: Exception, fatal: bool, out_of_memory: bool) -> None:
+    with pytest.raises(DeviceFault) as fault, faults_named():
+        raise error
+
+    assert (fault.value.fatal, fault.value.out_of_memory) == (fatal, out_of_memory)
 
 
 @pytest.mark.parametrize(

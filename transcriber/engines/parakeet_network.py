@@ -120,7 +120,7 @@ class ParakeetNetwork:
         signal = np.zeros((len(features), len(features[0]), lengths.max() + 1), np.float32)
         for padded, row in zip(signal, features, strict=True):
             padded[:, : row.shape[1]] = row
-        with _faults_named():
+        with faults_named():
             encoded, encoded_lengths = self._encoder.run(
                 ["outputs", "encoded_lengths"], {"audio_signal": signal, "length": lengths}
             )
@@ -137,7 +137,7 @@ class ParakeetNetwork:
         Raises:
             DeviceFault: The device failed, or has not enough memory.
         """
-        with _faults_named():
+        with faults_named():
             logits, *following = self._decoder.run(
                 ["outputs", "output_states_1", "output_states_2"],
                 {
@@ -185,7 +185,8 @@ def _quantises_as_it_runs(path: Path) -> bool:
 
 
 @contextmanager
-def _faults_named() -> Iterator[None]:
+def faults_named() -> Iterator[None]:
+    """Turn what ONNX Runtime raises within the block into `DeviceFault`."""
     try:
         yield
     except FAULTS as error:
