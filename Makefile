@@ -65,8 +65,9 @@ big-input: $(VENV)/.dev  ## transcribe 1 GB through the emulator and watch the c
 	$(BIN)/python scripts/measure_big_input.py $(BIG_INPUT)
 
 lock: $(VENV)/.dev  ## lock the requirements anew
-	for name in requirements requirements-gpu requirements-dev requirements-bench requirements-train; do \
-		$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 $$name.in -o $$name.txt; done
+	for name in requirements requirements-gpu requirements-parakeet requirements-parakeet-gpu requirements-dev requirements-bench requirements-train; do \
+		excludes=; [ ! -f $$name.excludes ] || excludes="--excludes $$name.excludes"; \
+		$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 $$excludes $$name.in -o $$name.txt; done
 
 clean:  ## remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build

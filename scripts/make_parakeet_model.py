@@ -51,8 +51,8 @@ def _syllable(number: int) -> str:
 
 SIZES = {
     "tiny": Size(width=16, blocks=1, units=8, joint=16, sharpness=2.5, blank_bias=2.0, stay_bias=-2.0),
-    "v2": Size(width=1024, blocks=4, units=640, joint=640, sharpness=2.0, blank_bias=12.0, stay_bias=-12.0),
-    "v3": Size(width=1024, blocks=4, units=640, joint=640, sharpness=2.0, blank_bias=18.0, stay_bias=-20.0),
+    "v2": Size(width=1024, blocks=4, units=640, joint=640, sharpness=2.0, blank_bias=8.0, stay_bias=-8.0),
+    "v3": Size(width=1024, blocks=4, units=640, joint=640, sharpness=2.0, blank_bias=10.0, stay_bias=-12.0),
 }
 """Source of the true sizes: `decoder_joint-model.onnx` of istupakov/parakeet-tdt-0.6b-v2-onnx and -v3."""
 
