@@ -163,12 +163,35 @@ def test_windows_in_8_bits_are_those_of_onnx_asr_too(parakeet_folder: Path, tmp_
     # Rounding to 8 bits shows where the features differ in their last bits.
     engine._features = lambda samples: upstream(samples[None], np.array([len(samples)]))[0][0, :, :-1]
     model = reference(tmp_path, "int8")
-    heard = [Sound(seed=seed, length=seed * RATE_HZ).samples() for seed in (1, 3, 2)]
+    heard = [Sound(seed=seed, length=seed * RATE_HZ).samples() for seed in (1, 3, 2, 4)]
     texts = ["".join(segment.text for segment in h.segments).strip() for h in read(engine, heard)]
 
     assert texts == [model.recognize(samples).text.replace("<unk>", "") for samples in heard]
+    for samples in heard:
+        assert_equal(engine, tokens_of(engine, [samples])[0], model.recognize(samples))
+
+
+class Recorder:
+    """An encoder that keeps what it is given."""
+
+    def run(self, _outputs: list[str], feed: dict[str, Any]) -> list[Any]:
+        self.feed = feed
+        return [np.zeros((1, 1, 1), np.float32), np.ones(1, np.int64)]
+
+
+def test_the_encoder_is_given_what_onnx_asr_gives_it(parakeet_folder: Path, onnx_asr_model: Any) -> None:
+    """To the last frame, which is nothing: in 8 bits it counts for the scale."""
+    engine = parakeet_model.load(parakeet_folder, load({"DEVICE": "cpu", "MAX_CONCURRENT": "1"}))
+    samples = Sound(seed=6, length=2 * RATE_HZ).samples()
+    expected, lengths = onnx_asr_model.asr._preprocessor(samples[None], np.array([len(samples)]))
+    encoder = Recorder()
     with engine._network() as network:
-        assert network.decodes_alone
+        network._encoder = encoder
+        network.encode([engine._features(samples)])
+
+    assert encoder.feed["length"] == lengths
+    assert encoder.feed["audio_signal"].shape == expected.shape
+    assert encoder.feed["audio_signal"] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("mels", [80, 128])
