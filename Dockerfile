@@ -5,13 +5,16 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 
 FROM ${BASE_IMAGE} AS dependencies
-COPY requirements.txt /build/
-# Wheels only: no compiler, here or in the image. Whoever has a package index of their own gives pip's configuration as
+# Whisper's, unless another family's are chosen: docs/models.md.
+ARG REQUIREMENTS=requirements.txt
+COPY ${REQUIREMENTS} /build/
+# Wheels only: no compiler, here or in the image. The lists are whole; what a package would bring along that is not in them
+# is left out on purpose. Whoever has a package index of their own gives pip's configuration as
 # a build secret. What is compiled here is never compared with its source again.
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile \
-       --only-binary=:all: --require-hashes --requirement /build/requirements.txt \
+       --only-binary=:all: --require-hashes --no-deps --requirement "/build/${REQUIREMENTS}" \
     && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
 
 
@@ -20,15 +23,17 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
 FROM dependencies AS weights
 ARG MODEL_ID=demo
 ARG MODEL_REVISION=main
+ARG COMPUTE_TYPE=default
 COPY scripts/fetch_model.py /build/scripts/
 COPY models/demo /build/models/demo
 RUN --mount=type=secret,id=hf_token \
-    /opt/venv/bin/python /build/scripts/fetch_model.py --revision "${MODEL_REVISION}" --into /opt/models "${MODEL_ID}"
+    /opt/venv/bin/python /build/scripts/fetch_model.py --revision "${MODEL_REVISION}" --compute-type "${COMPUTE_TYPE}" \
+       --into /opt/models "${MODEL_ID}"
 
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="Speech to text for SageMaker (CPU)" \
-      org.opencontainers.image.description="Transcribes audio behind /invocations, with Whisper on CTranslate2" \
+      org.opencontainers.image.description="Transcribes audio behind /invocations" \
       com.amazonaws.sagemaker.capabilities.accept-bind-to-port="true"
 
 # The slim Python brings no compiled modules, and a read-only container cannot keep its own: 1 s of every start.
@@ -40,6 +45,7 @@ COPY --from=weights /opt/models /opt/models
 COPY --from=dependencies /opt/venv /opt/venv
 
 ARG MODEL_ID=demo
+ARG COMPUTE_TYPE=default
 # /tmp is the only place that SageMaker surely lets a container write. numpy starts no threads of its own, because here
 # requests run side by side. The allocator keeps what it once took: giving memory back costs a fifth to a half of the
 # encoder's time in page faults (docs/images.md).
@@ -49,6 +55,7 @@ ENV PATH=/opt/program:/opt/venv/bin:$PATH \
     MODEL_ID=${MODEL_ID} \
     MODEL_CACHE_DIR=/opt/models \
     DEVICE=cpu \
+    COMPUTE_TYPE=${COMPUTE_TYPE} \
     HF_HOME=/tmp/hf \
     OPENBLAS_NUM_THREADS=1 \
     GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456:glibc.malloc.hugetlb=1

@@ -65,8 +65,10 @@ big-input: $(VENV)/.dev  ## transcribe 1 GB through the emulator and watch the c
 	$(BIN)/python scripts/measure_big_input.py $(BIG_INPUT)
 
 lock: $(VENV)/.dev  ## lock the requirements anew
-	for name in requirements requirements-gpu requirements-dev requirements-bench requirements-train requirements-audit; do \
-		$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 $$name.in -o $$name.txt; done
+	for name in requirements requirements-gpu requirements-parakeet requirements-parakeet-gpu requirements-dev requirements-bench \
+			requirements-train requirements-audit; do \
+		excludes=; [ ! -f $$name.excludes ] || excludes="--excludes $$name.excludes"; \
+		$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 $$excludes $$name.in -o $$name.txt; done
 
 # An environment of its own: what asks about the locks shall not be pinned by them.
 build/audit/.made: requirements-audit.txt

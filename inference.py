@@ -259,7 +259,9 @@ class ModelService:
         started_s = self._clock()
         deadline_s = started_s + self._settings.request_timeout_seconds
         loaded = self._ready()
-        loaded.engine.capabilities.refuse(options.decoding, options.language)
+        loaded.engine.capabilities.refuse(
+            options.decoding, options.language, with_context=options.condition_on_previous_text
+        )
         listener = Listener(
             detector=self._speech,
             limit_samples=round(loaded.engine.capabilities.longest_window_s * RATE_HZ),

@@ -8,6 +8,7 @@ comes from the Hugging Face hub.
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import os
 import shutil
 import sys
@@ -19,12 +20,19 @@ from pathlib import Path
 
 DEMO_FOLDER = Path(__file__).resolve().parents[1] / "models" / "demo"
 
-FILES = ["model.bin", "config.json", "preprocessor_config.json", "tokenizer.json", "vocabulary.*"]
-"""What a Whisper in CTranslate2's format consists of; anything else in a repository stays there. The container's own
-list, repeated so that this file needs none of its code: a layer of weights must not change when the code does."""
+FILES = [
+    *("model.bin", "config.json", "preprocessor_config.json", "tokenizer.json", "vocabulary.*"),
+    *("encoder-model*.onnx", "encoder-model*.onnx.data", "decoder_joint-model*.onnx", "vocab.txt"),
+]
+"""What a Whisper in CTranslate2's format and a Parakeet in ONNX consist of; anything else in a repository stays there.
+The container's own list, repeated so that this file needs none of its code: a layer of weights must not change when the
+code does."""
 
-NEEDED = ("model.bin", "config.json", "tokenizer.json")
-"""Without these it does not start, or asks the hub for more when it does."""
+NEEDED = (
+    ("model.bin", "config.json", "tokenizer.json"),
+    ("encoder-model*.onnx", "decoder_joint-model*.onnx", "vocab.txt"),
+)
+"""Without all of one row it does not start, or asks the hub for more when it does."""
 
 MEGABYTE = 1_000_000
 
@@ -38,6 +46,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model_id", metavar="MODEL_ID", help="demo, or an id such as Systran/faster-whisper-large-v3")
     parser.add_argument("--into", type=Path, required=True, help="folder below which the model's folder is made")
+    parser.add_argument(
+        "--compute-type",
+        default="default",
+        metavar="TYPE",
+        help="of a model that is there in several: int8, or anything else for 32 bits (default: %(default)s)",
+    )
     parser.add_argument("--revision", default="main", help="branch, tag or commit on the hub (default: main)")
     parser.add_argument(
         "--token-file",
@@ -51,6 +65,7 @@ def main() -> None:
             arguments.model_id,
             into=arguments.into,
             revision=arguments.revision,
+            compute_type=arguments.compute_type,
             token=arguments.token_file.read_text("utf-8").strip() if arguments.token_file.is_file() else None,
         )
     except FetchError as error:
@@ -58,11 +73,27 @@ def main() -> None:
     print(f"fetch_model: {arguments.model_id} lies in {folder}, {_size(folder) / MEGABYTE:,.1f} MB")
 
 
-def fetch(model_id: str, *, into: Path, revision: str, token: str | None, demo_folder: Path = DEMO_FOLDER) -> Path:
+def unwanted(compute_type: str) -> list[str]:
+    """Return patterns of what is there in several precisions, for those that are not asked for.
+
+    The container's own, like `FILES`.
+    """
+    return ["encoder-model.onnx", "encoder-model.onnx.data"] if compute_type == "int8" else ["*-model?int8.onnx"]
+
+
+def fetch(
+    model_id: str,
+    *,
+    into: Path,
+    revision: str,
+    token: str | None,
+    compute_type: str = "default",
+    demo_folder: Path = DEMO_FOLDER,
+) -> Path:
     """Put a model below a folder, completely or not at all, and return where it lies.
 
     Raises:
-        FetchError: There is no such model, it is not in CTranslate2's format, or the hub does not give it.
+        FetchError: There is no such model, it is of no family that is known, or the hub does not give it.
     """
     target = into / model_id.replace("/", "__")
     if target.exists():
@@ -74,7 +105,7 @@ def fetch(model_id: str, *, into: Path, revision: str, token: str | None, demo_f
         if model_id == "demo":
             _copy(demo_folder, folder)
         else:
-            _download(model_id, folder, revision=revision, token=token)
+            _download(model_id, folder, revision=revision, token=token, unwanted=unwanted(compute_type))
         folder.rename(target)
     return target
 
@@ -86,7 +117,7 @@ def _copy(source: Path, folder: Path) -> None:
         shutil.copyfile(path, folder / path.name)
 
 
-def _download(model_id: str, folder: Path, *, revision: str, token: str | None) -> None:
+def _download(model_id: str, folder: Path, *, revision: str, token: str | None, unwanted: list[str]) -> None:
     # Its bars are drawn for a terminal, and a build's log is none; the client reads this when it is imported.
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     import httpx2  # noqa: PLC0415 - the hub client's transport, whose failures it lets through
@@ -94,14 +125,25 @@ def _download(model_id: str, folder: Path, *, revision: str, token: str | None) 
 
     try:
         plan = snapshot_download(
-            model_id, revision=revision, token=token, local_dir=folder, allow_patterns=FILES, dry_run=True
+            model_id,
+            revision=revision,
+            token=token,
+            local_dir=folder,
+            allow_patterns=FILES,
+            ignore_patterns=unwanted,
+            dry_run=True,
         )
         _check(model_id, (file.filename for file in plan))
         total = sum(file.file_size or 0 for file in plan)
         print(f"fetch_model: {model_id}, commit {plan[0].commit_hash}, {total / MEGABYTE:,.1f} MB", flush=True)
         with _progress_of(folder, total):
             snapshot_download(
-                model_id, revision=plan[0].commit_hash, token=token, local_dir=folder, allow_patterns=FILES
+                model_id,
+                revision=plan[0].commit_hash,
+                token=token,
+                local_dir=folder,
+                allow_patterns=FILES,
+                ignore_patterns=unwanted,
             )
     except (OSError, ValueError, httpx2.HTTPError, errors.XetDownloadError) as error:
         reason = (error.__cause__ or error) if isinstance(error, errors.DryRunError) else error
@@ -129,9 +171,13 @@ def _advice(reason: BaseException) -> str:
 
 
 def _check(model_id: str, names: Iterable[str]) -> None:
-    missing = set(NEEDED) - set(names)
+    there = list(names)
+    missing = min(([mark for mark in needed if not fnmatch.filter(there, mark)] for needed in NEEDED), key=len)
     if missing:
-        raise FetchError(f"{model_id} lacks {', '.join(sorted(missing))}; it must be a Whisper in CTranslate2's format")
+        raise FetchError(
+            f"{model_id} lacks {', '.join(sorted(missing))}; it must be a Whisper in CTranslate2's format or a "
+            "Parakeet TDT in ONNX"
+        )
 
 
 @contextmanager

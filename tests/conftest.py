@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -14,6 +17,9 @@ from hypothesis import settings
 from transcriber.engines import whisper_model
 from transcriber.engines.whisper import WhisperEngine
 from transcriber.settings import load
+
+if TYPE_CHECKING:
+    from transcriber.engines.parakeet import ParakeetEngine
 
 # A deadline measures the machine and its other work, not the code.
 settings.register_profile("patient", deadline=None)
@@ -60,6 +66,23 @@ def demo_model() -> Path:
 def engine(demo_model: Path) -> WhisperEngine:
     """The demo model, loaded once for all tests."""
     return whisper_model.load(demo_model, load({"DEVICE": "cpu"}))
+
+
+@pytest.fixture(scope="session")
+def parakeet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Parakeet of the true interface with random weights, in 32 and in 8 bits."""
+    folder = tmp_path_factory.mktemp("models") / "parakeet"
+    script = ROOT / "scripts" / "make_parakeet_model.py"
+    subprocess.run([sys.executable, script, "tiny", folder, "--int8"], check=True, capture_output=True, timeout=60)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def parakeet(parakeet_folder: Path) -> ParakeetEngine:
+    """That model, loaded once for all tests."""
+    from transcriber.engines import parakeet_model
+
+    return parakeet_model.load(parakeet_folder, load({"DEVICE": "cpu", "MAX_BATCH_WINDOWS": "8"}))
 
 
 @pytest.fixture(autouse=True)

@@ -47,6 +47,7 @@ class FakeEngine:
     largest_batch: int = 2
     replicas: int = 1
     detects_language: bool = True
+    waits_for_language: bool = True
 
     @property
     def capabilities(self) -> Capabilities:
@@ -59,6 +60,7 @@ class FakeEngine:
             languages=frozenset(),
             detects_language=self.detects_language,
             tasks=frozenset(Task),
+            waits_for_language=self.waits_for_language,
         )
 
     def prepare(self, window: Window) -> Window:
@@ -257,6 +259,27 @@ def test_an_engine_that_tells_no_language_is_not_waited_for(read: Read) -> None:
     read(engine, passages(3, 3, 3, 3))
 
     assert [window.language for window in engine.windows] == [None] * 4
+
+
+def test_windows_that_are_understood_each_by_itself_do_not_wait_for_a_language(read: Read) -> None:
+    """And what another language is told in is not read again."""
+    is_third_prepared = threading.Event()
+
+    class Engine(FakeEngine):
+        def prepare(self, window: Window) -> Window:
+            if len(self.windows) == 2:
+                is_third_prepared.set()
+            return super().prepare(window)
+
+    def behave(window: Window) -> Hypothesis:
+        assert is_third_prepared.wait(timeout=10)
+        return heard(window, language="de" if number_of(window) else "en")
+
+    engine = Engine(behave=behave, waits_for_language=False)
+    pieces = read(engine, passages(3, 3, 3))
+
+    assert [piece.hypothesis.language for piece in pieces] == ["en", "de", "de"]
+    assert [window.language for window in engine.windows] == [None, None, None]
 
 
 def test_a_language_that_is_given_is_not_asked_for(read: Read) -> None:

@@ -139,7 +139,7 @@ class Reader(Generic[Work]):
 
     The language is the one that the first window tells which has any; silence tells none. Until it is known, as many
     windows as there are replicas are read ahead, each in the language that it tells itself, mostly the same one. What
-    was read in another is read again.
+    was read in another is read again. An engine that understands each window by itself is not waited for.
     """
 
     engine: Engine[Work]
@@ -212,7 +212,8 @@ class Reader(Generic[Work]):
     @property
     def _is_to_be_told(self) -> bool:
         """Whether a window has yet to tell the language."""
-        return self._language is None and self.engine.capabilities.detects_language
+        capabilities = self.engine.capabilities
+        return self._language is None and capabilities.detects_language and capabilities.waits_for_language
 
     @property
     def _most(self) -> int:
@@ -291,7 +292,8 @@ class Reader(Generic[Work]):
             told = served.hypothesis.language
             if self._is_to_be_told:
                 self._language = told
-            if flight.language is None and told not in (self._language, None):
+            is_common = told in (self._language, None) or not self.engine.capabilities.waits_for_language
+            if flight.language is None and not is_common:
                 self._places.appendleft(flight.place)
             else:
                 yield flight, served

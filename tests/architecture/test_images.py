@@ -21,8 +21,10 @@ NAMES = ["Dockerfile", "Dockerfile.gpu"]
 MODELS = {"Dockerfile": "demo", "Dockerfile.gpu": "Systran/faster-whisper-large-v3"}
 LOCKS = sorted(ROOT.glob("requirements*.txt"))
 IMAGE_LOCKS = {"Dockerfile": "requirements.txt", "Dockerfile.gpu": "requirements-gpu.txt"}
+PARAKEET_LOCKS = {"Dockerfile": "requirements-parakeet.txt", "Dockerfile.gpu": "requirements-parakeet-gpu.txt"}
+COMPUTE_TYPES = {"Dockerfile": "default", "Dockerfile.gpu": "float16"}
 
-ONLY_ON_GPU = {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_CACHE_PATH", "COMPUTE_TYPE"}
+ONLY_ON_GPU = {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_CACHE_PATH"}
 ONLY_ON_CPU = {"GLIBC_TUNABLES"}
 
 
@@ -113,9 +115,10 @@ def test_model_that_is_baked_is_the_model_that_is_served(name: str) -> None:
     baked = [instruction.rest for instruction in stage(name, 1) if instruction.word == "ARG"]
     served = [instruction.rest for instruction in image(name) if instruction.word == "ARG"]
 
-    assert baked == [f"MODEL_ID={MODELS[name]}", "MODEL_REVISION=main"]
-    assert served == [f"MODEL_ID={MODELS[name]}"]
+    assert baked == [f"MODEL_ID={MODELS[name]}", "MODEL_REVISION=main", f"COMPUTE_TYPE={COMPUTE_TYPES[name]}"]
+    assert served == [f"MODEL_ID={MODELS[name]}", f"COMPUTE_TYPE={COMPUTE_TYPES[name]}"]
     assert environment(name)["MODEL_ID"] == "${MODEL_ID}"
+    assert environment(name)["COMPUTE_TYPE"] == "${COMPUTE_TYPE}"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,7 +127,7 @@ def test_model_that_is_baked_needs_no_code(name: str) -> None:
     copied = [instruction.rest for instruction in stage(name, 0) + stage(name, 1) if instruction.word == "COPY"]
 
     assert copied == [
-        f"{IMAGE_LOCKS[name]} /build/",
+        "${REQUIREMENTS} /build/",
         "scripts/fetch_model.py /build/scripts/",
         "models/demo /build/models/demo",
     ]
@@ -154,9 +157,11 @@ def test_secrets_come_as_build_secrets_and_stay_out_of_the_image(name: str) -> N
 @pytest.mark.parametrize("name", NAMES)
 def test_requirements_are_installed_by_hash_and_without_a_compiler(name: str) -> None:
     (install,) = [i.rest for i in instructions(name) if i.word == "RUN" and "pip" in i.rest]
+    chosen = [instruction.rest for instruction in stage(name, 0) if instruction.word == "ARG"]
 
-    for option in ("--require-hashes", "--only-binary=:all:", "--no-cache-dir", f"/build/{IMAGE_LOCKS[name]}"):
+    for option in ("--require-hashes", "--only-binary=:all:", "--no-cache-dir", "--no-deps", "/build/${REQUIREMENTS}"):
         assert option in install
+    assert chosen == [f"REQUIREMENTS={IMAGE_LOCKS[name]}"]
     assert not re.search(r"\b(apt|apt-get|gcc|curl|wget|ffmpeg|index-url)\b", (ROOT / name).read_text("utf-8"))
 
 
@@ -184,6 +189,7 @@ def test_images_differ_in_their_requirements_their_model_and_their_device_only()
         return [
             instruction.rest.replace(IMAGE_LOCKS[name], "LOCK")
             .replace(f"MODEL_ID={MODELS[name]}", "MODEL_ID")
+            .replace(f"COMPUTE_TYPE={COMPUTE_TYPES[name]}", "COMPUTE_TYPE")
             .replace("(GPU)", "(CPU)")
             for instruction in instructions(name)
             if instruction.word != "ENV"
@@ -201,7 +207,7 @@ def test_gpu_image_lets_an_old_driver_reach_the_check_that_names_it() -> None:
     gpu = environment("Dockerfile.gpu")
 
     assert (gpu["NVIDIA_VISIBLE_DEVICES"], gpu["NVIDIA_DRIVER_CAPABILITIES"]) == ("all", "compute,utility")
-    assert (gpu["DEVICE"], gpu["COMPUTE_TYPE"]) == ("cuda", "float16")
+    assert gpu["DEVICE"] == "cuda"
     assert "NVIDIA_REQUIRE_CUDA" not in gpu
 
 
@@ -229,11 +235,44 @@ def test_every_requirement_is_locked_by_hash_and_none_names_an_index(lock: Path)
         assert "--hash=sha256:" in requirement, requirement
 
 
+def packages(name: str) -> set[str]:
+    return {requirement.split("==")[0] for requirement in requirements((ROOT / name).read_text("utf-8"))}
+
+
 @pytest.mark.parametrize("name", IMAGE_LOCKS.values())
 def test_images_carry_no_torch_no_ffmpeg_and_no_cudnn(name: str) -> None:
-    packages = {requirement.split("==")[0] for requirement in requirements((ROOT / name).read_text("utf-8"))}
+    assert not {package for package in packages(name) if re.search(r"torch|ffmpeg|cudnn|triton", package)}
 
-    assert not {package for package in packages if re.search(r"torch|ffmpeg|cudnn|triton", package)}
+
+@pytest.mark.parametrize("name", PARAKEET_LOCKS.values())
+def test_parakeet_images_carry_nothing_of_whisper_but_the_file_that_finds_speech(name: str) -> None:
+    """faster-whisper holds Silero's model; what it would bring along is left out of the lock and of the image."""
+    assert not packages(name) & {"ctranslate2", "tokenizers", "onnx", "onnx-asr", "torch"}
+    assert "faster-whisper" in packages(name)
+    assert packages("requirements.txt") - packages(name) - {"onnxruntime"} == {"ctranslate2", "tokenizers"}
+
+
+def test_one_onnx_runtime_is_installed() -> None:
+    """onnxruntime and onnxruntime-gpu install the same folder."""
+    assert packages("requirements-parakeet.txt") & {"onnxruntime", "onnxruntime-gpu"} == {"onnxruntime"}
+    assert packages("requirements-parakeet-gpu.txt") & {"onnxruntime", "onnxruntime-gpu"} == {"onnxruntime-gpu"}
+    assert "nvidia-cudnn-cu12" in packages("requirements-parakeet-gpu.txt")
+
+
+def test_parakeet_images_run_the_versions_of_the_whisper_image() -> None:
+    whisper, parakeet = (
+        {requirement.split()[0] for requirement in requirements((ROOT / name).read_text("utf-8"))}
+        for name in ("requirements.txt", "requirements-parakeet.txt")
+    )
+
+    assert parakeet < whisper
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_every_lock_is_one_that_make_writes(lock: Path) -> None:
+    recipe = (ROOT / "Makefile").read_text("utf-8").split("lock:", 1)[1].split("clean:", 1)[0]
+
+    assert lock.stem in recipe.split("for name in ")[1].split(";")[0].split()
 
 
 def test_gpu_image_runs_the_versions_of_the_cpu_image_and_cublas_12() -> None:
@@ -288,6 +327,8 @@ def matches(path: str, pattern: str) -> bool:
         ("gunicorn.conf.py", True),
         ("requirements.txt", True),
         ("requirements-gpu.txt", True),
+        ("requirements-parakeet.txt", True),
+        ("requirements-parakeet-gpu.txt", True),
     ],
 )
 def test_builder_is_given_what_the_images_are_made_of(path: str, expected: bool) -> None:
@@ -318,6 +359,7 @@ def test_build_script_says_what_it_does() -> None:
         (["--gpus"], "unknown option --gpus"),
         (["--model"], "--model wants a value"),
         (["--builder", "kaniko"], "docker or buildah, not kaniko"),
+        (["--family", "owl"], "whisper or parakeet, not owl"),
     ],
 )
 def test_build_script_refuses_what_it_does_not_know_in_one_line(arguments: list[str], expected: str) -> None:
@@ -345,6 +387,24 @@ def test_build_script_refuses_what_it_does_not_know_in_one_line(arguments: list[
             (
                 "buildah build --format docker --layers --file {root}/Dockerfile.gpu --platform linux/amd64"
                 " --tag transcriber:gpu --build-arg MODEL_ID=acme/whisper --build-arg MODEL_REVISION=v2 {root}"
+            ),
+        ),
+        (
+            True,
+            ["--family", "parakeet", "--compute-type", "int8"],
+            (
+                "docker build --provenance=false --output type=docker --file {root}/Dockerfile --platform linux/amd64"
+                " --tag transcriber:parakeet-cpu --build-arg REQUIREMENTS=requirements-parakeet.txt"
+                " --build-arg MODEL_ID=istupakov/parakeet-tdt-0.6b-v3-onnx --build-arg COMPUTE_TYPE=int8 {root}"
+            ),
+        ),
+        (
+            True,
+            ["--gpu", "--family", "parakeet", "--model", "acme/parakeet", "--tag", "x"],
+            (
+                "docker build --provenance=false --output type=docker --file {root}/Dockerfile.gpu"
+                " --platform linux/amd64 --tag x --build-arg REQUIREMENTS=requirements-parakeet-gpu.txt"
+                " --build-arg COMPUTE_TYPE=default --build-arg MODEL_ID=acme/parakeet {root}"
             ),
         ),
         (

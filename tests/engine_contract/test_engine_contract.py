@@ -11,17 +11,17 @@ import pytest
 from tests.conftest import DATA
 from transcriber.audio.decode import decode
 from transcriber.audio.waveform import RATE_HZ
-from transcriber.engines.base import Engine, Retry, Window, transcribe_batch
+from transcriber.engines.base import PLAIN, Engine, Retry, Window, transcribe_batch
 from transcriber.errors import UnsupportedOption
 from transcriber.options import DecodingOptions, Task
 from transcriber.transcript import Hypothesis
 
-NAMES = ["whisper"]
+FIXTURES = {"whisper": "engine", "parakeet": "parakeet"}
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=FIXTURES)
 def any_engine(request: pytest.FixtureRequest) -> Engine[Any]:
-    chosen: Engine[Any] = request.getfixturevalue({"whisper": "engine"}[request.param])
+    chosen: Engine[Any] = request.getfixturevalue(FIXTURES[request.param])
     return chosen
 
 
@@ -116,3 +116,44 @@ def test_what_is_not_among_the_capabilities_is_refused_by_name(any_engine: Engin
             narrow.refuse(decoding, language)
         assert able.name in refusal.value.message
     narrow.refuse(DecodingOptions(), "en")
+
+
+CHOICES: dict[str, tuple[dict[str, Any], bool]] = {
+    "beam_size": ({"beam_size": 3}, False),
+    "temperature": ({"temperatures": (0.0, 0.5)}, False),
+    "initial_prompt": ({"initial_prompt": "one"}, False),
+    "hotwords": ({"hotwords": "one"}, False),
+    "condition_on_previous_text": ({}, True),
+    "compression_ratio_threshold": ({"compression_ratio_threshold": 2.0}, False),
+    "log_prob_threshold": ({"log_prob_threshold": -0.5}, False),
+    "no_speech_threshold": ({"no_speech_threshold": 0.1}, False),
+}
+"""A value of each option that asks something of the engine."""
+
+
+def test_an_option_is_heeded_or_refused_by_name(any_engine: Engine[Any]) -> None:
+    able = any_engine.capabilities
+
+    assert CHOICES.keys() == PLAIN.keys()
+    for option, (changes, with_context) in CHOICES.items():
+        for heeding in (able, replace(able, heeds=frozenset(PLAIN)), replace(able, heeds=frozenset())):
+            if option in heeding.heeds:
+                heeding.refuse(DecodingOptions(**changes), "en", with_context=with_context)
+                continue
+            with pytest.raises(UnsupportedOption) as refusal:
+                heeding.refuse(DecodingOptions(**changes), "en", with_context=with_context)
+            assert refusal.value.message == f"{option} is not something {able.name} can heed; leave it out"
+
+
+def test_what_asks_nothing_of_an_engine_is_not_refused(any_engine: Engine[Any]) -> None:
+    unable = replace(any_engine.capabilities, heeds=frozenset())
+
+    unable.refuse(DecodingOptions(), "en")
+    unable.refuse(DecodingOptions(beam_size=1, temperatures=(0.0,), log_prob_threshold=None), "en")
+
+
+def test_every_path_can_be_warmed_up_and_leaves_the_engine_as_it_was(any_engine: Engine[Any]) -> None:
+    before = any_engine.capabilities
+    any_engine.warm_up()
+
+    assert any_engine.capabilities == before

@@ -55,7 +55,7 @@ def test_the_demo_model_is_in_the_project(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnavailable, match=r"holds no model\.bin"):
+    with pytest.raises(ModelUnavailable, match=r"holds no model; this container serves a Whisper .* or a Parakeet"):
         find(tmp_path, MODEL_ID=str(tmp_path))
 
 

@@ -43,7 +43,7 @@ def test_a_model_that_cannot_be_loaded_is_logged_with_what_to_do_and_ping_says_s
             assert answer.status == 503
             refused = json.loads(answer.body)["error"]
 
-        assert "holds no model.bin" in refused
+        assert "which holds no model; this container serves a Whisper" in refused
         ping = server.send(method="GET", path="/ping")
         assert (ping.status, ping.body) == (503, b"")
         lines = [json.loads(line) for line in server.log.read_text("utf-8").splitlines()]

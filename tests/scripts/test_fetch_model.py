@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.conftest import ROOT
-from transcriber.engines import weights
+from transcriber.engines import families, weights
 
 SCRIPT = ROOT / "scripts" / "fetch_model.py"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -27,9 +27,20 @@ MODEL = {
     "vocabulary.json": b"[]",
     "README.md": b"not needed to transcribe",
 }
+PARAKEET = {
+    "encoder-model.onnx": b"graph",
+    "encoder-model.onnx.data": b"weights" * 1000,
+    "encoder-model.int8.onnx": b"graph and weights",
+    "decoder_joint-model.onnx": b"decoder",
+    "decoder_joint-model.int8.onnx": b"smaller decoder",
+    "nemo128.onnx": b"features",
+    "vocab.txt": b"<blk> 0",
+    "config.json": b"{}",
+}
 REPOSITORIES = {
     "acme/whisper": MODEL,
     "acme/whisper-gated": MODEL,
+    "acme/parakeet": PARAKEET,
     "acme/other": {"model.safetensors": b"", "config.json": b"{}"},
 }
 
@@ -123,6 +134,20 @@ def test_model_of_the_hub_lies_where_the_container_looks_for_it(hub: str, tmp_pa
     assert COMMIT in ended.stdout
 
 
+@pytest.mark.parametrize(
+    ("compute_type", "left_out"),
+    [
+        ("default", {"encoder-model.int8.onnx", "decoder_joint-model.int8.onnx"}),
+        ("int8", {"encoder-model.onnx", "encoder-model.onnx.data"}),
+    ],
+)
+def test_parakeet_is_fetched_in_one_precision(hub: str, tmp_path: Path, compute_type: str, left_out: set[str]) -> None:
+    ended = fetch("acme/parakeet", "--compute-type", compute_type, into=tmp_path / "models", hub=hub)
+
+    assert ended.returncode == 0, ended.stderr
+    assert names(tmp_path / "models" / "acme__parakeet") == PARAKEET.keys() - left_out - {"nemo128.onnx"}
+
+
 def test_revision_may_be_a_commit(hub: str, tmp_path: Path) -> None:
     ended = fetch("acme/whisper", "--revision", COMMIT, into=tmp_path / "models", hub=hub)
 
@@ -174,13 +199,12 @@ def test_model_that_is_there_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_same_files_are_baked_and_downloaded_at_start() -> None:
-    """The script repeats the container's list, so that weights do not depend on code."""
+    """The script repeats the container's lists, so that weights do not depend on code."""
+    program = "import json, fetch_model as f; print(json.dumps([f.FILES, f.unwanted('int8'), f.unwanted('float16')]))"
     listed = subprocess.run(
-        [sys.executable, "-c", "import json, fetch_model; print(json.dumps(fetch_model.FILES))"],
-        cwd=SCRIPT.parent,
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", program], cwd=SCRIPT.parent, capture_output=True, text=True, check=True
     )
+    files, *unwanted = json.loads(listed.stdout)
 
-    assert set(json.loads(listed.stdout)) == set(weights.FILES)
+    assert set(files) == set(weights.FILES)
+    assert unwanted == [families.unwanted("int8"), families.unwanted("float16")]

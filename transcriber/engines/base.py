@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 from transcriber.audio.waveform import Samples
 from transcriber.errors import DeviceFault, UnsupportedOption
-from transcriber.options import DecodingOptions, Task
+from transcriber.options import LADDER, DecodingOptions, Task
 from transcriber.transcript import Hypothesis
 
 Work = TypeVar("Work")
 """An engine's own preparation of a window: opaque to everybody else."""
+
+_STANDARD = DecodingOptions()
+
+PLAIN = MappingProxyType(
+    {
+        "beam_size": (_STANDARD.beam_size, 1),
+        "temperature": (LADDER, (0.0,)),
+        "initial_prompt": (None,),
+        "hotwords": (None,),
+        "condition_on_previous_text": (False,),
+        "compression_ratio_threshold": (_STANDARD.compression_ratio_threshold, None),
+        "log_prob_threshold": (_STANDARD.log_prob_threshold, None),
+        "no_speech_threshold": (_STANDARD.no_speech_threshold, None),
+    }
+)
+"""Options that an engine need not heed, under the names that callers know -> the values that ask nothing of it: what
+holds when the caller says nothing, and what an engine without the option does anyhow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +44,11 @@ class Capabilities:
         replicas: How many batches it can work on at the same time.
         word_timestamps: Whether it can tell where words begin and end.
         languages: Codes it understands; empty for one that needs none.
-        detects_language: Whether it can tell the language by itself.
+        detects_language: Whether it need not be told the language.
         tasks: What it can make of speech.
+        waits_for_language: Whether the windows of a recording wait until the first of them has told the language; not
+            so where each window is understood by itself.
+        heeds: The options of `PLAIN` that change what it does; others than plain values of the rest are refused.
     """
 
     name: str
@@ -38,9 +59,16 @@ class Capabilities:
     languages: frozenset[str]
     detects_language: bool
     tasks: frozenset[Task]
+    waits_for_language: bool = True
+    heeds: frozenset[str] = frozenset(PLAIN)
 
-    def refuse(self, decoding: DecodingOptions, language: str | None) -> None:
+    def refuse(self, decoding: DecodingOptions, language: str | None, *, with_context: bool = False) -> None:
         """Refuse what the engine cannot do.
+
+        Args:
+            decoding: What the caller chose about every window.
+            language: As the caller named it.
+            with_context: Whether each window shall be shown the text before it.
 
         Raises:
             UnsupportedOption: The message names the engine, the option and what is accepted.
@@ -55,6 +83,14 @@ class Capabilities:
             raise UnsupportedOption(f"{self.name} does not know the language {language!r}; it knows {able}")
         if language is None and not self.detects_language:
             raise UnsupportedOption(f"{self.name} cannot detect the language; name one in 'language'")
+        chosen = {
+            "temperature": decoding.temperatures,
+            "condition_on_previous_text": with_context,
+        }
+        for option, plain in PLAIN.items():
+            value = chosen[option] if option in chosen else getattr(decoding, option)
+            if option not in self.heeds and value not in plain:
+                raise UnsupportedOption(f"{option} is not something {self.name} can heed; leave it out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

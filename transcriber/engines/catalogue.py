@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from transcriber.engines import weights
 from transcriber.engines.base import Engine
+from transcriber.engines.families import family_of
+from transcriber.errors import ModelUnavailable
 from transcriber.observability.timeline import Timeline
 from transcriber.settings import Settings
 
 
 def load(settings: Settings, *, timeline: Timeline) -> Engine[Any]:  # each engine has a type of work of its own
-    """Find the model that the settings name and load it onto the device.
+    """Find the model that the settings name, tell its family by its files, and load it onto the device.
 
     Raises:
-        ModelUnavailable: It is nowhere to be found, or cannot be loaded.
+        ModelUnavailable: It is nowhere to be found, of no family that is known, its libraries are not in this image, or
+            it cannot be loaded.
     """
     folder = weights.find(settings)
     timeline.mark("model_found")
-    from transcriber.engines import whisper_model  # noqa: PLC0415 - see above
-
-    engine = whisper_model.load(folder, settings)
+    family = family_of(folder)
+    try:
+        module = import_module(family.engine)
+    except ModuleNotFoundError as error:
+        raise ModelUnavailable(
+            f"the model {settings.model_id!r} is a {family.name}, whose libraries are not in this image ({error.name} "
+            f"is missing); build one with scripts/build_image.sh --family {family.image}"
+        ) from error
+    engine: Engine[Any] = module.load(folder, settings)
     timeline.mark("loaded")
     return engine

@@ -106,8 +106,18 @@ def prepare(
     preload_cublas(load=load, packages=packages)
 
 
-def check_driver(device_indices: Sequence[int], *, load: Load, driver_file: Path) -> None:
-    """Ask the driver whether this image can run on the devices; arguments and failure are those of `prepare`."""
+def check_driver(
+    device_indices: Sequence[int],
+    *,
+    load: Load = load_globally,
+    driver_file: Path = DRIVER_FILE,
+    oldest_for_new_gpus: CudaVersion = OLDEST_CUDA_FOR_JIT,
+) -> None:
+    """Ask the driver whether this image can run on the devices.
+
+    Arguments and failure are those of `prepare`; `oldest_for_new_gpus` is what GPUs of `NEWEST_NATIVE_GENERATION` and
+    later need.
+    """
     try:
         cuda = load("libcuda.so.1")
     except OSError as error:
@@ -119,7 +129,7 @@ def check_driver(device_indices: Sequence[int], *, load: Load, driver_file: Path
     if driver.cuda < OLDEST_CUDA:
         raise ModelUnavailable(f"the {driver} is too old: this image needs {CURE}")
     for gpu in _gpus(cuda, driver, device_indices):
-        if gpu.generation > NEWEST_NATIVE_GENERATION and driver.cuda < OLDEST_CUDA_FOR_JIT:
+        if gpu.generation > NEWEST_NATIVE_GENERATION and driver.cuda < oldest_for_new_gpus:
             raise ModelUnavailable(f"the {driver} is too old for {gpu.name}: this image needs {CURE_FOR_JIT}")
 
 

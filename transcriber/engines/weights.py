@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from transcriber.engines.families import FAMILIES, SERVED, family_in, unwanted
 from transcriber.errors import ModelUnavailable
 from transcriber.settings import Settings
 
@@ -16,9 +17,10 @@ SAGEMAKER_FOLDER = Path("/opt/ml/model")
 DEMO_FOLDER = Path(__file__).resolve().parents[2] / "models" / "demo"
 
 MODEL_FILE = "model.bin"
+"""A Whisper's weights."""
 
-FILES = [MODEL_FILE, "config.json", "preprocessor_config.json", "tokenizer.json", "vocabulary.*"]
-"""What a Whisper in CTranslate2's format consists of; anything else in a repository is not downloaded."""
+FILES = sorted({name for family in FAMILIES for name in family.files})
+"""What models consist of; anything else in a repository is not downloaded."""
 
 
 def find(settings: Settings, *, sagemaker_folder: Path = SAGEMAKER_FOLDER, demo_folder: Path = DEMO_FOLDER) -> Path:
@@ -33,7 +35,7 @@ def find(settings: Settings, *, sagemaker_folder: Path = SAGEMAKER_FOLDER, demo_
     model_id = settings.model_id
     if model_id.startswith("/"):
         return _with_model(Path(model_id)) or _missing(
-            f"MODEL_ID names the folder {model_id}, which holds no {MODEL_FILE}"
+            f"MODEL_ID names the folder {model_id}, which holds no model; this container serves {SERVED}"
         )
     mounted = _with_model(sagemaker_folder)
     if mounted:
@@ -48,9 +50,9 @@ def find(settings: Settings, *, sagemaker_folder: Path = SAGEMAKER_FOLDER, demo_
 
 def _with_model(folder: Path) -> Path | None:
     """Return the folder with the model in it: this one, or the only one below it, as tar makes it of a folder."""
-    if (folder / MODEL_FILE).is_file():
+    if family_in(folder):
         return folder
-    inside = sorted(path.parent for path in folder.glob(f"*/{MODEL_FILE}"))
+    inside = [path for path in folder.glob("*/") if family_in(path)]
     return inside[0] if len(inside) == 1 else None
 
 
@@ -66,7 +68,10 @@ def _from_hub(settings: Settings) -> Path:
     log.info("model download begins", extra={"model": settings.model_id})
     try:
         folder = huggingface_hub.snapshot_download(
-            settings.model_id, cache_dir=Path(settings.hf_home) / "hub", allow_patterns=FILES
+            settings.model_id,
+            cache_dir=Path(settings.hf_home) / "hub",
+            allow_patterns=FILES,
+            ignore_patterns=unwanted(settings.compute_type),
         )
     except HFValidationError as error:
         raise ModelUnavailable(
@@ -81,5 +86,6 @@ def _from_hub(settings: Settings) -> Path:
         ) from error
     log.info("model download ended", extra={"model": settings.model_id})
     return _with_model(Path(folder)) or _missing(
-        f"{settings.model_id!r} on the hub holds no {MODEL_FILE}; name a Whisper in CTranslate2's format"
+        f"{settings.model_id!r} on the hub holds no model that is known here, or not with COMPUTE_TYPE="
+        f"{settings.compute_type}; this container serves {SERVED}"
     )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import cached_property
+from importlib.metadata import distribution
 from typing import Protocol
 
 import numpy as np
-from faster_whisper.vad import get_vad_model
+import onnxruntime
 from numpy.lib.stride_tricks import sliding_window_view
 
 from transcriber.audio.waveform import Pcm, Samples, Waveform, floats_of
 from transcriber.vad.spans import HOP_SAMPLES, Probabilities
+
+MODEL_FILE = "faster_whisper/assets/silero_vad_v6.onnx"
 
 CONTEXT_SAMPLES = 64
 """Silero sees each frame with this much of the one before it (silero-vad v5 and v6 at 16 kHz)."""
@@ -38,10 +41,17 @@ class SpeechDetector:
     def _session(self) -> Session:
         """Load the model when it is first used.
 
-        faster-whisper is pinned to 1.2.1 in requirements.in for this: `get_vad_model` and its `session` are not
-        documented, and the thresholds in spans.py are tuned to the version of the model that it carries.
+        faster-whisper is pinned to 1.2.1 in requirements.in for this: the thresholds in spans.py are tuned to the
+        version of the model that it carries. Only the model's file is taken, with the options of `SileroVADModel`: the
+        package itself loads CTranslate2, which the images of other families do not have.
         """
-        session: Session = get_vad_model().session
+        options = onnxruntime.SessionOptions()
+        options.inter_op_num_threads = 1
+        options.intra_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 4
+        path = distribution("faster-whisper").locate_file(MODEL_FILE)
+        session: Session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         return session
 
     def listen(self) -> Hearing:

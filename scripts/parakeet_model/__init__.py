@@ -1,0 +1,1 @@
+"""What `make_parakeet_model.py` is made of."""
