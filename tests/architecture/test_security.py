@@ -53,6 +53,11 @@ FORBIDDEN_CALLS = {
     "import_module",
 }
 
+EXCUSED = {
+    "transcriber/engines/catalogue.py": {"import_module"},  # of the engines that families.py lists
+    "transcriber/engines/voxtral_network.py": {"torch"},  # computes, and loads nothing
+}
+
 MAY_START_PROCESSES = {
     "transcriber/audio/decoders.py": "the decoders' template, a module of ours",
     "serve": "becomes gunicorn",
@@ -105,8 +110,9 @@ def name_of(path: Path) -> str:
 
 @pytest.mark.parametrize("path", CONTAINER, ids=name_of)
 def test_nothing_that_is_read_is_run(path: Path) -> None:
-    assert not imports(path) & FORBIDDEN_MODULES
-    assert not {name for name, _ in calls(path)} & FORBIDDEN_CALLS
+    excused = EXCUSED.get(name_of(path), set())
+    assert not (imports(path) & FORBIDDEN_MODULES) - excused
+    assert not ({name for name, _ in calls(path)} & FORBIDDEN_CALLS) - excused
 
 
 @pytest.mark.parametrize("path", CONTAINER, ids=name_of)
