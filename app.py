@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import chain
 from pathlib import PurePosixPath
@@ -52,13 +52,6 @@ STATUS = MappingProxyType(
         Kind.DEADLINE: 504,
     }
 )
-
-DRAIN_BYTES = 32 * 1024 * 1024
-"""How much of a refused body is read and thrown away: a caller who is still sending when the connection closes sees a
-broken pipe instead of the answer. 25 MB is the largest body of a real-time endpoint."""
-
-DRAIN_WITHIN_S = 1.0
-"""How long that may take: the thread that refuses is one of the few that /ping counts on."""
 
 FORM_FIELD_BYTES = 1024 * 1024
 """Memory for the text fields of a form; files go to disk."""
@@ -389,20 +382,9 @@ def _failure(sentence: str, *, code: str, status: int) -> Response:
 
 
 def _drain(incoming: Request) -> None:
-    """Read the rest of a refused body, up to a limit, so that the caller gets to read the answer."""
-    connection = incoming.environ.get("gunicorn.socket")
-    ends_s = time.monotonic() + DRAIN_WITHIN_S
-    left = DRAIN_BYTES
-    try:
-        if connection is not None:
-            connection.settimeout(DRAIN_WITHIN_S)
-        while left > 0 and time.monotonic() < ends_s and (block := incoming.stream.read(min(left, 256 * 1024))):
-            left -= len(block)
-    except (OSError, ValueError, HTTPException):
-        return  # the caller has gone, is too slow, or the form parser has read it all
-    finally:
-        if connection is not None:
-            connection.settimeout(None)
+    """Hear a refused caller out, so that the answer gets read."""
+    with suppress(OSError, ValueError, HTTPException):  # gone, too slow, or the form parser has read it all
+        _caller(incoming).hear_out(cast("BinaryIO", incoming.stream))
 
 
 def _finish(answer: Response) -> Response:

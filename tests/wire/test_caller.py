@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import io
 import socket
 from collections.abc import Iterator
+from typing import BinaryIO, cast
 
 import pytest
 
 from transcriber.errors import MalformedRequest
-from transcriber.wire.caller import Caller
+from transcriber.wire.caller import HEARD_BYTES, Caller
 
 
 @pytest.fixture
@@ -71,3 +73,17 @@ def test_a_body_that_stops_coming_is_refused(pair: Pair) -> None:
 def test_other_failures_of_reading_pass(pair: Pair) -> None:
     with pytest.raises(ConnectionResetError), Caller(pair[0]).sends_on(within_s=1.0):
         raise ConnectionResetError
+
+
+def test_a_refused_caller_is_heard_out_up_to_a_limit(pair: Pair) -> None:
+    body = io.BytesIO(bytes(HEARD_BYTES + 1_000_000))
+
+    Caller(pair[0]).hear_out(body)
+
+    assert HEARD_BYTES <= body.tell() < HEARD_BYTES + 1_000_000
+    assert pair[0].gettimeout() is None
+
+
+def test_a_refused_caller_who_is_slow_is_not_waited_for(pair: Pair) -> None:
+    with pair[0].makefile("rb") as body, pytest.raises(TimeoutError):
+        Caller(pair[0]).hear_out(cast("BinaryIO", body))

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 from transcriber.errors import MalformedRequest
+
+HEARD_BYTES = 32 * 1024 * 1024
+"""How much of a refused body is read and thrown away: a caller who is still sending when the connection closes sees a
+broken pipe instead of the answer. 25 MB is the largest body of a real-time endpoint."""
+
+HEARD_WITHIN_S = 1.0
+"""How long that may take: the thread that refuses is one of the few that /ping counts on."""
 
 
 class Caller:
@@ -39,6 +48,23 @@ class Caller:
             ) from error
         finally:
             self._connection.settimeout(None)
+
+    def hear_out(self, body: BinaryIO) -> None:
+        """Read the rest of a refused body, up to a limit in bytes and in time.
+
+        Raises:
+            OSError: The caller has gone, or is too slow.
+        """
+        ends_s = time.monotonic() + HEARD_WITHIN_S
+        left = HEARD_BYTES
+        try:
+            if self._connection is not None:
+                self._connection.settimeout(HEARD_WITHIN_S)
+            while left > 0 and time.monotonic() < ends_s and (block := body.read(min(left, 256 * 1024))):
+                left -= len(block)
+        finally:
+            if self._connection is not None:
+                self._connection.settimeout(None)
 
     def has_left(self) -> bool:
         """Tell whether the caller has closed the connection; one who sends the next request already has not."""
