@@ -44,6 +44,7 @@ def draw(record: LoadRecord, path: Path) -> None:
     check()
     from matplotlib import use  # noqa: PLC0415 - only who draws needs it
     from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
     use("Agg")
     figure = Figure(figsize=INCHES, layout="constrained")
@@ -59,7 +60,7 @@ def draw(record: LoadRecord, path: Path) -> None:
     for name in ("instances", "backlog", "ends"):
         panels[name].set_xlim(0, record.intervals()[-1].to_s / unit_s)
         panels[name].set_ylim(bottom=0)
-        panels[name].yaxis.get_major_locator().set_params(integer=True)
+        panels[name].yaxis.set_major_locator(MaxNLocator(integer=True))
         panels[name].grid(visible=True, alpha=0.3)
         panels[name].tick_params(labelbottom=name == "ends")
     panels["ends"].set_xlabel(f"{unit} since the first job was submitted")
