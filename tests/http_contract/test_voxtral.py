@@ -102,6 +102,15 @@ def test_company_makes_no_difference(voxtral_server: Server) -> None:
     assert together == alone * 2
 
 
+def test_callers_of_awss_container_for_voxtral_send_what_they_sent(voxtral_server: Server) -> None:
+    said = {"audio": {"data": base64.b64encode(SPEECH).decode()}, "language": "en", "temperature": 0.0}
+    answer = voxtral_server.send(json.dumps({"transcription": said}), {"Content-Type": "application/json"})
+    transcription = json.loads(answer.body)["transcription"]
+
+    assert answer.status == 200
+    assert (transcription["text"], transcription["language"]) == (ask(voxtral_server, language="en")["text"], "en")
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
