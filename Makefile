@@ -56,7 +56,7 @@ $(VOXTRAL_VENV)/.voxtral: requirements-voxtral.txt requirements-dev.txt
 	@touch $@
 
 test-voxtral: $(VOXTRAL_VENV)/.voxtral  ## run the tests that need PyTorch, which `make test` skips
-	$(VOXTRAL_VENV)/bin/python -m pytest tests/engine_contract tests/engines/test_families.py tests/engines/test_voxtral*.py tests/http_contract/test_voxtral.py
+	$(VOXTRAL_VENV)/bin/python -m pytest --timeout 300 tests/engine_contract tests/engines/test_families.py tests/engines/test_voxtral*.py tests/http_contract/test_voxtral.py
 
 check: $(VENV)/.dev  ## format, lint, types, imports
 	$(BIN)/ruff format --check .

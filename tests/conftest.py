@@ -95,8 +95,10 @@ def voxtral_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     from scripts.make_voxtral_model import make
 
+    # PyTorch makes a folder when it is imported, and would make it among what the first test leaves behind.
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path_factory.mktemp("inductor"))
     folder = tmp_path_factory.mktemp("models") / "voxtral"
-    make(folder)  # in this process, which needs PyTorch anyway: it takes seconds to import, and leaves a folder in /tmp
+    make(folder)  # in this process: PyTorch takes seconds to import, and the tests import it anyway
     return folder
 
 

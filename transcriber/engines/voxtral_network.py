@@ -120,7 +120,7 @@ class VoxtralNetwork:
             model: Any = VoxtralForConditionalGeneration.from_pretrained(
                 str(folder), dtype=FLOAT_TYPES[float_type], local_files_only=True, use_safetensors=True
             )
-            self._model = model.to(self._device).eval()
+            self._model = model.to(self._device)  # transformers loads for inference, without dropout
         except FAULTS as error:
             raise ModelUnavailable(
                 f"the model cannot be loaded on {device} as {float_type}: {_told(error, folder)}"
