@@ -10,7 +10,7 @@ define NEEDS_PYTHON
 endef
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # The environment of the container: what requirements.txt locks and nothing else.
 $(VENV)/.container: requirements.txt
@@ -46,6 +46,18 @@ emulate: $(VENV)/.dev  ## SageMaker on localhost for boto3 and the AWS CLI: endp
 test: $(VENV)/.dev  ## run the tests: no network, no GPU
 	$(BIN)/python -m pytest
 
+# An environment of its own: PyTorch takes gigabytes, and mistral-common wants another numpy.
+VOXTRAL_VENV := .venv-voxtral
+$(VOXTRAL_VENV)/.voxtral: requirements-voxtral.txt requirements-dev.txt
+	$(NEEDS_PYTHON)
+	test -x $(VOXTRAL_VENV)/bin/python || $(PYTHON) -m venv $(VOXTRAL_VENV)
+	for lock in requirements-dev.txt requirements-voxtral.txt; do \
+		$(VOXTRAL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $$lock || exit 1; done
+	@touch $@
+
+test-voxtral: $(VOXTRAL_VENV)/.voxtral  ## run the tests that need PyTorch, which `make test` skips
+	$(VOXTRAL_VENV)/bin/python -m pytest --timeout 300 tests/engine_contract tests/engines/test_families.py tests/engines/test_voxtral*.py tests/http_contract/test_voxtral.py
+
 check: $(VENV)/.dev  ## format, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -65,8 +77,8 @@ big-input: $(VENV)/.dev  ## transcribe 1 GB through the emulator and watch the c
 	$(BIN)/python scripts/measure_big_input.py $(BIG_INPUT)
 
 lock: $(VENV)/.dev  ## lock the requirements anew
-	for name in requirements requirements-gpu requirements-parakeet requirements-parakeet-gpu requirements-dev requirements-bench \
-			requirements-train requirements-audit; do \
+	for name in requirements requirements-gpu requirements-parakeet requirements-parakeet-gpu requirements-voxtral requirements-dev \
+			requirements-bench requirements-train requirements-audit; do \
 		excludes=; [ ! -f $$name.excludes ] || excludes="--excludes $$name.excludes"; \
 		$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 $$excludes $$name.in -o $$name.txt; done
 
@@ -82,6 +94,6 @@ audit: build/audit/.made  ## ask PyPI which locked versions have known faults; n
 		build/audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; done
 
 clean:  ## remove what was made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+	rm -rf $(VENV) $(VOXTRAL_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help demo serve emulate test check format bench big-input lock audit clean
+.PHONY: help demo serve emulate test test-voxtral check format bench big-input lock audit clean

@@ -4,8 +4,8 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-usage: scripts/build_image.sh [-h] [--gpu] [--family {whisper,parakeet}] [--model ID] [--revision REV]
-                              [--compute-type TYPE] [--token-file FILE] [--pip-conf FILE] [--base IMAGE]
+usage: scripts/build_image.sh [-h] [--gpu] [--family {whisper,parakeet,voxtral}] [--model ID]
+                              [--revision REV] [--compute-type TYPE] [--token-file FILE] [--pip-conf FILE] [--base IMAGE]
                               [--platform PLATFORM] [--tag TAG] [--builder {docker,buildah}] [-- ARGUMENT ...]
 
 Build the CPU image, or with --gpu the CUDA one.
@@ -13,9 +13,10 @@ Build the CPU image, or with --gpu the CUDA one.
 options:
   -h, --help            show this help message and exit
   --gpu                 build Dockerfile.gpu instead of Dockerfile
-  --family FAMILY       whose libraries to install: whisper or parakeet (default: whisper)
+  --family FAMILY       whose libraries to install: whisper, parakeet or voxtral (default: whisper)
   --model ID            the model to bake: demo, or an id on the Hugging Face hub (default: demo for whisper on CPU,
-                        Systran/faster-whisper-large-v3 on GPU; istupakov/parakeet-tdt-0.6b-v3-onnx for parakeet)
+                        Systran/faster-whisper-large-v3 on GPU; istupakov/parakeet-tdt-0.6b-v3-onnx for parakeet;
+                        mistralai/Voxtral-Mini-3B-2507 for voxtral)
   --revision REV        branch, tag or commit of the model on the hub (default: main)
   --compute-type TYPE   COMPUTE_TYPE of the image; of a Parakeet, int8 bakes the files in 8 bits (default: the model's own;
                         float16 for whisper on GPU)
@@ -23,7 +24,8 @@ options:
   --pip-conf FILE       pip's configuration, for a package index of your own; it does not stay in the image
   --base IMAGE          image to build on: Debian with Python 3.11 (default: python:3.11-slim-bookworm)
   --platform PLATFORM   what to build for (default: linux/amd64)
-  --tag TAG             name of the image (default: transcriber:cpu or transcriber:gpu; transcriber:parakeet-cpu ...)
+  --tag TAG             name of the image (default: transcriber:cpu or transcriber:gpu; transcriber:parakeet-cpu,
+                        transcriber:voxtral-gpu ...)
   --builder BUILDER     docker or buildah (default: docker when its daemon answers, else buildah)
   ARGUMENT ...          handed to the builder as they are, such as --no-cache or --volume
 TEXT
@@ -87,7 +89,12 @@ case $family in
         otherwise COMPUTE_TYPE default
         otherwise MODEL_ID istupakov/parakeet-tdt-0.6b-v3-onnx
         otherwise REQUIREMENTS requirements-parakeet$([ $kind = cpu ] || echo -gpu).txt ;;
-    *) complain "--family is whisper or parakeet, not $family" ;;
+    voxtral)
+        [ -n "$tag" ] || tag=transcriber:voxtral-$kind
+        otherwise COMPUTE_TYPE default
+        otherwise MODEL_ID mistralai/Voxtral-Mini-3B-2507
+        otherwise REQUIREMENTS requirements-voxtral.txt ;;
+    *) complain "--family is whisper, parakeet or voxtral, not $family" ;;
 esac
 
 # SageMaker's CreateModel refuses OCI manifests and the index that provenance brings along: docker's own format it is.

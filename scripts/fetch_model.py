@@ -23,14 +23,16 @@ DEMO_FOLDER = Path(__file__).resolve().parents[1] / "models" / "demo"
 FILES = [
     *("model.bin", "config.json", "preprocessor_config.json", "tokenizer.json", "vocabulary.*"),
     *("encoder-model*.onnx", "encoder-model*.onnx.data", "decoder_joint-model*.onnx", "vocab.txt"),
+    *("generation_config.json", "model*.safetensors", "model.safetensors.index.json", "tekken.json"),
 ]
-"""What a Whisper in CTranslate2's format and a Parakeet in ONNX consist of; anything else in a repository stays there.
-The container's own list, repeated so that this file needs none of its code: a layer of weights must not change when the
-code does."""
+"""What a Whisper in CTranslate2's format, a Parakeet in ONNX and a Voxtral in transformers' format consist of; anything
+else in a repository stays there, such as a Voxtral's weights in Mistral's own format. The container's list, repeated
+so that this file needs none of its code: a layer of weights must not change when the code does."""
 
 NEEDED = (
     ("model.bin", "config.json", "tokenizer.json"),
     ("encoder-model*.onnx", "decoder_joint-model*.onnx", "vocab.txt"),
+    ("model*.safetensors", "config.json", "preprocessor_config.json", "tekken.json"),
 )
 """Without all of one row it does not start, or asks the hub for more when it does."""
 
@@ -175,8 +177,8 @@ def _check(model_id: str, names: Iterable[str]) -> None:
     missing = min(([mark for mark in needed if not fnmatch.filter(there, mark)] for needed in NEEDED), key=len)
     if missing:
         raise FetchError(
-            f"{model_id} lacks {', '.join(sorted(missing))}; it must be a Whisper in CTranslate2's format or a "
-            "Parakeet TDT in ONNX"
+            f"{model_id} lacks {', '.join(sorted(missing))}; it must be a Whisper in CTranslate2's format, a "
+            "Parakeet TDT in ONNX or a Voxtral in transformers' format"
         )
 
 

@@ -20,6 +20,7 @@ from transcriber.settings import load
 
 if TYPE_CHECKING:
     from transcriber.engines.parakeet import ParakeetEngine
+    from transcriber.engines.voxtral import VoxtralEngine
 
 # A deadline measures the machine and its other work, not the code.
 settings.register_profile("patient", deadline=None)
@@ -83,6 +84,31 @@ def parakeet(parakeet_folder: Path) -> ParakeetEngine:
     from transcriber.engines import parakeet_model
 
     return parakeet_model.load(parakeet_folder, load({"DEVICE": "cpu", "MAX_BATCH_WINDOWS": "8"}))
+
+
+@pytest.fixture(scope="session")
+def voxtral_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Voxtral of the true interface with random weights."""
+    for library in ("torch", "transformers", "mistral_common"):
+        pytest.importorskip(
+            library, reason=f"{library} is not installed; `make test-voxtral` installs it and runs this"
+        )
+    from scripts.make_voxtral_model import make
+
+    # PyTorch makes a folder when it is imported, and would make it among what the first test leaves behind.
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path_factory.mktemp("inductor"))
+    folder = tmp_path_factory.mktemp("models") / "voxtral"
+    make(folder)  # in this process: PyTorch takes seconds to import, and the tests import it anyway
+    return folder
+
+
+@pytest.fixture(scope="session")
+def voxtral(voxtral_folder: Path) -> VoxtralEngine:
+    """That model, loaded once for all tests; one thread, because several wait for each other where cores are scarce."""
+    from transcriber.engines import voxtral_model
+
+    settings = load({"DEVICE": "cpu", "MAX_THREADS_PER_BATCH": "1", "MAX_BATCH_WINDOWS": "8"})
+    return voxtral_model.load(voxtral_folder, settings)
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ MODELS = {"Dockerfile": "demo", "Dockerfile.gpu": "Systran/faster-whisper-large-
 LOCKS = sorted(ROOT.glob("requirements*.txt"))
 IMAGE_LOCKS = {"Dockerfile": "requirements.txt", "Dockerfile.gpu": "requirements-gpu.txt"}
 PARAKEET_LOCKS = {"Dockerfile": "requirements-parakeet.txt", "Dockerfile.gpu": "requirements-parakeet-gpu.txt"}
+VOXTRAL_LOCK = "requirements-voxtral.txt"
 COMPUTE_TYPES = {"Dockerfile": "default", "Dockerfile.gpu": "float16"}
 
 ONLY_ON_GPU = {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_CACHE_PATH"}
@@ -268,6 +269,19 @@ def test_parakeet_images_run_the_versions_of_the_whisper_image() -> None:
     assert parakeet < whisper
 
 
+def test_voxtral_images_carry_nothing_of_whisper_but_the_file_that_finds_speech() -> None:
+    assert not packages(VOXTRAL_LOCK) & {"ctranslate2", "onnx", "onnx-asr", "onnxruntime-gpu"}
+    assert {"faster-whisper", "onnxruntime", "torch", "transformers", "mistral-common"} <= packages(VOXTRAL_LOCK)
+
+
+def test_voxtral_images_run_the_versions_of_the_others_but_for_numpy() -> None:
+    """mistral-common wants an older one on Python 3.11."""
+    locked = {name: set(requirements((ROOT / name).read_text("utf-8"))) for name in ("requirements.txt", VOXTRAL_LOCK)}
+    whisper, voxtral = (dict(line.split()[0].split("==") for line in lines) for lines in locked.values())
+
+    assert {name for name in whisper.keys() & voxtral.keys() if whisper[name] != voxtral[name]} <= {"numpy"}
+
+
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_every_lock_is_one_that_make_writes(lock: Path) -> None:
     recipe = (ROOT / "Makefile").read_text("utf-8").split("lock:", 1)[1].split("clean:", 1)[0]
@@ -329,6 +343,7 @@ def matches(path: str, pattern: str) -> bool:
         ("requirements-gpu.txt", True),
         ("requirements-parakeet.txt", True),
         ("requirements-parakeet-gpu.txt", True),
+        ("requirements-voxtral.txt", True),
     ],
 )
 def test_builder_is_given_what_the_images_are_made_of(path: str, expected: bool) -> None:
@@ -359,7 +374,7 @@ def test_build_script_says_what_it_does() -> None:
         (["--gpus"], "unknown option --gpus"),
         (["--model"], "--model wants a value"),
         (["--builder", "kaniko"], "docker or buildah, not kaniko"),
-        (["--family", "owl"], "whisper or parakeet, not owl"),
+        (["--family", "owl"], "whisper, parakeet or voxtral, not owl"),
     ],
 )
 def test_build_script_refuses_what_it_does_not_know_in_one_line(arguments: list[str], expected: str) -> None:
@@ -396,6 +411,16 @@ def test_build_script_refuses_what_it_does_not_know_in_one_line(arguments: list[
                 "docker build --provenance=false --output type=docker --file {root}/Dockerfile --platform linux/amd64"
                 " --tag transcriber:parakeet-cpu --build-arg REQUIREMENTS=requirements-parakeet.txt"
                 " --build-arg MODEL_ID=istupakov/parakeet-tdt-0.6b-v3-onnx --build-arg COMPUTE_TYPE=int8 {root}"
+            ),
+        ),
+        (
+            True,
+            ["--gpu", "--family", "voxtral"],
+            (
+                "docker build --provenance=false --output type=docker --file {root}/Dockerfile.gpu"
+                " --platform linux/amd64 --tag transcriber:voxtral-gpu"
+                " --build-arg REQUIREMENTS=requirements-voxtral.txt"
+                " --build-arg MODEL_ID=mistralai/Voxtral-Mini-3B-2507 --build-arg COMPUTE_TYPE=default {root}"
             ),
         ),
         (

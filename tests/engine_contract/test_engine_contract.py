@@ -16,7 +16,7 @@ from transcriber.errors import UnsupportedOption
 from transcriber.options import DecodingOptions, Task
 from transcriber.transcript import Hypothesis
 
-FIXTURES = {"whisper": "engine", "parakeet": "parakeet"}
+FIXTURES = {"whisper": "engine", "parakeet": "parakeet", "voxtral": "voxtral"}
 
 
 @pytest.fixture(params=FIXTURES)

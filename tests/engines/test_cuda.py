@@ -127,6 +127,16 @@ def test_driver_that_is_new_enough_is_accepted(gpu: str, generation: int, versio
     assert refusal(FakeDriver(version=version, devices=((gpu, generation),)), folder=tmp_path) == ""
 
 
+def test_pytorch_wants_a_newer_driver_on_every_gpu(tmp_path: Path) -> None:
+    def check(version: int) -> None:
+        load = FakeLoader({"libcuda.so.1": FakeDriver(version=version, devices=(("NVIDIA L4", 8),))})
+        cuda.check_driver([0], load=load, driver_file=tmp_path / "version", oldest=cuda.OLDEST_CUDA_FOR_TORCH)
+
+    with pytest.raises(ModelUnavailable, match=r"too old: .* driver 580 or newer; .* al2023-ami-sagemaker-.*-gpu-4-1"):
+        check(12_090)
+    check(13_000)
+
+
 @pytest.mark.parametrize(
     ("told", "expected"),
     [

@@ -29,6 +29,8 @@ def touched(folder: Path, *names: str) -> Path:
         (("encoder-model.onnx", "decoder_joint-model.onnx", "vocab.txt"), "Parakeet"),
         (("encoder-model.int8.onnx", "decoder_joint-model-int8.onnx", "vocab.txt"), "Parakeet"),
         (("encoder-model.onnx", "vocab.txt"), None),
+        (("model-00001-of-00002.safetensors", "config.json", "tekken.json"), "Voxtral"),
+        (("consolidated.safetensors", "config.json", "tekken.json"), None),
         (("model.safetensors", "config.json"), None),
         ((), None),
     ],
@@ -78,6 +80,47 @@ print(engine.capabilities.name, {{"ctranslate2", "faster_whisper", "tokenizers",
     )
 
     assert ended.stdout == "Parakeet set()\n"
+
+
+def test_whisper_asks_for_nothing_of_the_others(demo_model: Path) -> None:
+    """Not even in vain: where PyTorch is installed, asking for it would cost seconds and hundreds of megabytes."""
+    program = f"""
+import sys
+asked = set()
+class Listener:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        asked.add(name.split(".")[0])
+sys.meta_path.insert(0, Listener)
+import app, inference
+from transcriber.engines import catalogue
+from transcriber.observability.timeline import Timeline
+from transcriber.settings import load
+engine = catalogue.load(load({{"MODEL_ID": {str(demo_model)!r}, "DEVICE": "cpu"}}), timeline=Timeline())
+others = {{"torch", "transformers", "mistral_common", "onnx_asr"}}
+print(engine.capabilities.name, "ctranslate2" in asked, asked & others)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert ended.stdout == "Whisper True set()\n"
+
+
+def test_voxtral_asks_for_nothing_of_whisper(voxtral_folder: Path) -> None:
+    program = f"""
+import sys
+from transcriber.engines import catalogue
+from transcriber.observability.timeline import Timeline
+from transcriber.settings import load
+engine = catalogue.load(load({{"MODEL_ID": {str(voxtral_folder)!r}, "DEVICE": "cpu"}}), timeline=Timeline())
+print(engine.capabilities.name, {{"ctranslate2", "faster_whisper", "onnx_asr"}} & sys.modules.keys())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=100
+    )
+
+    assert ended.stdout == "Voxtral set()\n"
 
 
 def test_libraries_that_are_not_in_the_image_are_named(

@@ -37,10 +37,22 @@ PARAKEET = {
     "vocab.txt": b"<blk> 0",
     "config.json": b"{}",
 }
+VOXTRAL = {
+    "model-00001-of-00002.safetensors": b"weights" * 1000,
+    "model-00002-of-00002.safetensors": b"more weights",
+    "model.safetensors.index.json": b"{}",
+    "consolidated.safetensors": b"the same once more" * 1000,
+    "config.json": b"{}",
+    "generation_config.json": b"{}",
+    "params.json": b"{}",
+    "preprocessor_config.json": b"{}",
+    "tekken.json": b"{}",
+}
 REPOSITORIES = {
     "acme/whisper": MODEL,
     "acme/whisper-gated": MODEL,
     "acme/parakeet": PARAKEET,
+    "acme/voxtral": VOXTRAL,
     "acme/other": {"model.safetensors": b"", "config.json": b"{}"},
 }
 
@@ -146,6 +158,13 @@ def test_parakeet_is_fetched_in_one_precision(hub: str, tmp_path: Path, compute_
 
     assert ended.returncode == 0, ended.stderr
     assert names(tmp_path / "models" / "acme__parakeet") == PARAKEET.keys() - left_out - {"nemo128.onnx"}
+
+
+def test_voxtral_is_fetched_in_one_format(hub: str, tmp_path: Path) -> None:
+    ended = fetch("acme/voxtral", into=tmp_path / "models", hub=hub)
+
+    assert ended.returncode == 0, ended.stderr
+    assert names(tmp_path / "models" / "acme__voxtral") == VOXTRAL.keys() - {"consolidated.safetensors", "params.json"}
 
 
 def test_revision_may_be_a_commit(hub: str, tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ OLDEST_CUDA: CudaVersion = (12, 0)
 OLDEST_CUDA_FOR_JIT: CudaVersion = (12, 8)
 """What a newer GPU needs: there the driver compiles the wheel's PTX itself, and that is PTX 8.7, CUDA 12.8's."""
 
+OLDEST_CUDA_FOR_TORCH: CudaVersion = (13, 0)
+"""What PyPI's PyTorch 2.13 is built with; CUDA 13 runs on GPUs from 7.5 (T4) on."""
+
 NEWEST_NATIVE_GENERATION = 8
 """Major number of the compute capability. CTranslate2 4.8.5 carries machine code up to 8.6, which 8.9 (L4, L40S) runs
 as it is; from 9.0 on (H100, H200) there is only its PTX."""
@@ -34,6 +37,10 @@ CURE = (
 )
 CURE_FOR_JIT = (
     "driver 570 or newer; on SageMaker set InferenceAmiVersion to al2023-ami-sagemaker-inference-gpu-4-1 (driver 580)"
+)
+
+CURE_FOR_TORCH = (
+    "driver 580 or newer; on SageMaker set InferenceAmiVersion to al2023-ami-sagemaker-inference-gpu-4-1 (driver 580)"
 )
 
 COMPUTE_CAPABILITY_MAJOR = 75  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR in cuda.h
@@ -111,12 +118,13 @@ def check_driver(
     *,
     load: Load = load_globally,
     driver_file: Path = DRIVER_FILE,
+    oldest: CudaVersion = OLDEST_CUDA,
     oldest_for_new_gpus: CudaVersion = OLDEST_CUDA_FOR_JIT,
 ) -> None:
     """Ask the driver whether this image can run on the devices.
 
-    Arguments and failure are those of `prepare`; `oldest_for_new_gpus` is what GPUs of `NEWEST_NATIVE_GENERATION` and
-    later need.
+    Arguments and failure are those of `prepare`; `oldest` is what every GPU needs, and `oldest_for_new_gpus` what those
+    beyond `NEWEST_NATIVE_GENERATION` need.
     """
     try:
         cuda = load("libcuda.so.1")
@@ -126,8 +134,9 @@ def check_driver(
             "container with --gpus all, or set DEVICE to cpu"
         ) from error
     driver = _driver(cuda, driver_file)
-    if driver.cuda < OLDEST_CUDA:
-        raise ModelUnavailable(f"the {driver} is too old: this image needs {CURE}")
+    if driver.cuda < oldest:
+        cure = CURE_FOR_TORCH if oldest >= OLDEST_CUDA_FOR_TORCH else CURE
+        raise ModelUnavailable(f"the {driver} is too old: this image needs {cure}")
     for gpu in _gpus(cuda, driver, device_indices):
         if gpu.generation > NEWEST_NATIVE_GENERATION and driver.cuda < oldest_for_new_gpus:
             raise ModelUnavailable(f"the {driver} is too old for {gpu.name}: this image needs {CURE_FOR_JIT}")

@@ -51,7 +51,23 @@ PARAKEET = Family(
     image="parakeet",
 )
 
-FAMILIES = (WHISPER, PARAKEET)
+VOXTRAL = Family(
+    name="Voxtral",
+    description="a Voxtral Mini in transformers' format (config.json, model*.safetensors, tekken.json)",
+    marks=("config.json", "model*.safetensors", "tekken.json"),
+    files=(
+        "config.json",
+        "generation_config.json",
+        "model*.safetensors",
+        "model.safetensors.index.json",
+        "preprocessor_config.json",
+        "tekken.json",
+    ),
+    engine="transcriber.engines.voxtral_model",
+    image="voxtral",
+)
+
+FAMILIES = (WHISPER, PARAKEET, VOXTRAL)
 
 SERVED = " or ".join(family.description for family in FAMILIES)
 """For messages: what a folder may hold."""
