@@ -188,7 +188,7 @@ def test_what_was_only_submitted_is_fetched_later_by_its_ledger(place: Place, fi
 
 
 def test_ctrl_c_says_what_goes_on_and_how_to_fetch_it(place: Place, files: Path) -> None:
-    slow = place.aws.put(json.dumps({"sleep": 2}).encode(), "in/slow.wav")
+    slow = place.aws.put(json.dumps({"sleep": 10}).encode(), "in/slow.wav")
     arguments = ("--endpoint", place.later, "--ledger", str(files / "ledger"), slow)
     errors = files / "stderr"
     with errors.open("w") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -121,9 +122,9 @@ def test_a_container_that_refuses_before_it_has_read_is_heard(server: Server, tm
         container_at(url(server), timeout_s=10).ask(recording_of(str(tmp_path / "big.wav")), Wishes())
 
 
-def test_nobody_at_the_address_is_said(server: Server) -> None:
-    address = url(server)
-    server.socket.close()
+def test_nobody_at_the_address_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        address = f"http://127.0.0.1:{gone.getsockname()[1]}"
 
     with pytest.raises(CannotCall, match="nothing listens at"):
         container_at(address, timeout_s=1).ask(OBJECT, Wishes())
