@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from transcriber.errors import MalformedRequest
+from transcriber.errors import CallerGone, MalformedRequest
 
 
 class Caller:
@@ -25,6 +25,7 @@ class Caller:
 
         Raises:
             MalformedRequest: Nothing came for so long.
+            CallerGone: The connection was broken off.
         """
         if self._connection is None:
             yield
@@ -37,6 +38,8 @@ class Caller:
                 f"nothing more of the body came for {within_s:,.10g} seconds; send it without pauses, and as much as "
                 "Content-Length says"
             ) from error
+        except ConnectionError as error:
+            raise CallerGone("the caller broke the connection off in the middle of the body") from error
         finally:
             self._connection.settimeout(None)
 
