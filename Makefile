@@ -76,6 +76,23 @@ BIG_INPUT ?= --emulate --save docs/benchmarks/big-input.json
 big-input: $(VENV)/.dev  ## transcribe 1 GB through the emulator and watch the container's memory (minutes)
 	$(BIN)/python scripts/measure_big_input.py $(BIG_INPUT)
 
+FUZZ_FILES ?= 2500
+FUZZ_SERVED ?= 300
+FUZZ_EXAMPLES ?= 50
+SEED ?= 1
+fuzz: $(VENV)/.dev  ## damaged files and requests that nobody means, by the thousand (minutes)
+	$(BIN)/python -m tests.fuzz.audio --files $(FUZZ_FILES) --served $(FUZZ_SERVED) --save build/reliability/fuzz-audio.json
+	$(BIN)/python -m tests.fuzz.routes --examples $(FUZZ_EXAMPLES) --seed $(SEED) --save build/reliability/fuzz-http.json
+
+ROUNDS ?= 6
+chaos: $(VENV)/.dev  ## kill, cut, fill and flood a server while honest callers call (minutes)
+	$(BIN)/python -m tests.chaos.chaos --rounds $(ROUNDS) --seed $(SEED) --save build/reliability/chaos.json
+
+MINUTES ?= 20
+soak: $(VENV)/.bench  ## load and faults for MINUTES; plots memory, open files, threads, temporary files
+	$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) --seed $(SEED) --save build/reliability/soak.json \
+		--samples build/reliability/soak.samples --plot build/reliability/soak.png
+
 lock: $(VENV)/.dev  ## lock the requirements anew
 	for name in requirements requirements-gpu requirements-parakeet requirements-parakeet-gpu requirements-voxtral requirements-dev \
 			requirements-bench requirements-train requirements-audit; do \
@@ -96,4 +113,4 @@ audit: build/audit/.made  ## ask PyPI which locked versions have known faults; n
 clean:  ## remove what was made
 	rm -rf $(VENV) $(VOXTRAL_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help demo serve emulate test test-voxtral check format bench big-input lock audit clean
+.PHONY: help demo serve emulate test test-voxtral check format bench big-input fuzz chaos soak lock audit clean

@@ -7,7 +7,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from transcriber.errors import MalformedRequest
+from transcriber.errors import CallerGone, MalformedRequest
 from transcriber.wire.caller import HEARD_BYTES, Caller
 
 
@@ -70,9 +70,20 @@ def test_a_body_that_stops_coming_is_refused(pair: Pair) -> None:
     assert pair[0].gettimeout() is None
 
 
+def test_a_connection_that_is_reset_in_the_body_is_a_caller_who_has_gone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    theirs.close()
+
+    with ours, pytest.raises(CallerGone, match="in the middle of the body"), Caller(ours).sends_on(within_s=1.0):
+        ours.recv(1)
+
+
 def test_other_failures_of_reading_pass(pair: Pair) -> None:
-    with pytest.raises(ConnectionResetError), Caller(pair[0]).sends_on(within_s=1.0):
-        raise ConnectionResetError
+    with pytest.raises(FileNotFoundError), Caller(pair[0]).sends_on(within_s=1.0):
+        raise FileNotFoundError
 
 
 def test_a_refused_caller_is_heard_out_up_to_a_limit(pair: Pair) -> None:

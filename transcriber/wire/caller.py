@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from transcriber.errors import MalformedRequest
+from transcriber.errors import CallerGone, MalformedRequest
 
 HEARD_BYTES = 32 * 1024 * 1024
 """How much of a refused body is read and thrown away: a caller who is still sending when the connection closes sees a
@@ -34,6 +34,7 @@ class Caller:
 
         Raises:
             MalformedRequest: Nothing came for so long.
+            CallerGone: The connection was broken off.
         """
         if self._connection is None:
             yield
@@ -46,6 +47,8 @@ class Caller:
                 f"nothing more of the body came for {within_s:,.10g} seconds; send it without pauses, and as much as "
                 "Content-Length says"
             ) from error
+        except ConnectionError as error:
+            raise CallerGone("the caller broke the connection off in the middle of the body") from error
         finally:
             self._connection.settimeout(None)
 
