@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.callers import Books, Outcome, Pings, Times, honest_callers, learn, pinging, write
-from tests.chaos.container import Container, Log, end_in_order, running
+from tests.chaos.container import Log, end_in_order, holdings_in_calm, running
 from tests.chaos.faults import LETHAL, MILD, SETTINGS, Fault, Scene, fill_the_pool, wait_ready
-from tests.chaos.processes import Holdings
 from tests.chaos.store import open_store
 
 CALLERS = 4
@@ -95,15 +94,6 @@ def run(*, rounds: int, seed: int, callers: int = CALLERS, mild: tuple[Fault, ..
         seen.leaked["temporary files"] += len(list(container.scratch.iterdir()))
         seen.statuses = container.statuses
     return seen
-
-
-def holdings_in_calm(container: Container, store_port: int) -> Holdings:
-    """Look at what it holds when nothing is going on any more: the least of some seconds."""
-    looks = []
-    for _ in range(20):
-        looks.append(container.holdings(store_port=store_port))
-        time.sleep(0.25)  # its threads have ends of their own
-    return min(looks, key=lambda look: (look.unnamed_files, look.open_files))
 
 
 def common_figures(honest: Books, hostile: Books, faults: Counter[str], pings: Pings) -> dict[str, Any]:

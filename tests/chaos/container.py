@@ -24,6 +24,8 @@ READY_WITHIN_S = 120.0
 ENDED_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05
 KEPT_LINES = 40
+CALM_LOOKS = 20
+"""Looks in a row that find the same: a second."""
 
 
 class Log:
@@ -166,6 +168,19 @@ class Container:
         if worker is None:
             raise ProcessLookupError
         return holdings_of(worker, scratch=self.scratch, store_port=store_port)
+
+
+def holdings_in_calm(container: Container, store_port: int | None = None) -> Holdings:
+    """Look at what it holds until that has been the same for a while; at most for some seconds."""
+    looks: list[Holdings] = []
+
+    def are_alike() -> bool:
+        looks.append(container.holdings(store_port=store_port))
+        last = [(look.open_files, look.unnamed_files, look.threads) for look in looks[-CALM_LOOKS:]]
+        return len(last) == CALM_LOOKS and len(set(last)) == 1
+
+    wait_until(are_alike, within_s=10)
+    return min(looks[-CALM_LOOKS:], key=lambda look: (look.unnamed_files, look.open_files))
 
 
 def end_in_order() -> None:

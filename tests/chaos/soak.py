@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.callers import Books, Outcome, Pings, Times, honest_callers, learn, pinging, write
-from tests.chaos.container import Container, end_in_order, running
+from tests.chaos.container import Container, end_in_order, holdings_in_calm, running
 from tests.chaos.faults import MILD, SETTINGS, Scene, fill_the_pool, wait_ready
-from tests.chaos.processes import Holdings
 from tests.chaos.soak_verdict import Curve, Verdict, judge
 from tests.chaos.store import open_store
 
@@ -98,7 +97,7 @@ def soak(*, minutes: float, seed: int, fault_every_s: float = FAULT_EVERY_S) -> 
             sys.exit("soak: the container did not become ready\n" + "\n".join(container.log.last))
         seen.honest.words = learn(container.port)
         fill_the_pool(scene)
-        before = _quiet_holdings(container, store.port)
+        before = holdings_in_calm(container, store.port)
         ending = threading.Event()
         watch = threading.Thread(target=_watch, args=[container, store.port, seen, ending], name="watch", daemon=True)
         watch.start()
@@ -113,21 +112,12 @@ def soak(*, minutes: float, seed: int, fault_every_s: float = FAULT_EVERY_S) -> 
         ending.set()
         watch.join()
         fill_the_pool(scene)
-        seen.leaked = _quiet_holdings(container, store.port).beyond(before)
+        seen.leaked = holdings_in_calm(container, store.port).beyond(before)
         container.stop()
         seen.leaked["processes"] = len(container.left_processes())
         seen.leaked["temporary files"] += len(list(container.scratch.iterdir()))
         seen.faults["container ended with another status than 0"] = int(container.statuses != [0])
     return seen
-
-
-def _quiet_holdings(container: Container, store_port: int) -> Holdings:
-    """Look at it once nothing is going on any more: the least of some seconds."""
-    looks = []
-    for _ in range(20):
-        looks.append(container.holdings(store_port=store_port))
-        time.sleep(0.25)  # its threads have ends of their own
-    return min(looks, key=lambda look: (look.unnamed_files, look.open_files))
 
 
 def _watch(container: Container, store_port: int, seen: Soak, ending: threading.Event) -> None:

@@ -36,10 +36,12 @@ def draw(seen: Soak, file: Path) -> None:
             panel.plot(minutes, values, color=colour, linewidth=1, label=name)
         panel.axvspan(0, WARM_UP * minutes[-1], color="grey", alpha=0.12, linewidth=0)
         panel.set_ylabel(label)
+        panel.margins(y=0.25 if len(names) > 1 else 0.05)
+        panel.autoscale_view()
         panel.set_ylim(bottom=0)
         panel.grid(visible=True, alpha=0.3)
         if len(names) > 1:
-            panel.legend(frameon=False, loc="center right")
+            panel.legend(frameon=False, loc="upper right", ncols=2)
     panels[-1].set_xlabel("minutes; grey is the warm-up")
     n_requests = sum(seen.honest.outcomes.values()) + sum(seen.hostile.outcomes.values())
     figure.suptitle(f"{n_requests:,} requests and {sum(seen.faults.values()):,} faults", fontsize="medium")

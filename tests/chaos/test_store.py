@@ -40,5 +40,5 @@ def test_a_manner_is_what_its_name_says() -> None:
 
 def test_an_object_is_never_cut_so_often_that_it_cannot_be_had() -> None:
     with open_store(seed=2) as store:
-        assert [outcome(store, "cut") for _ in range(20)] == [WHOLE] * 20
-        assert store.requests["cut"] > 60
+        assert [outcome(store, "cut") for _ in range(6)] == [WHOLE] * 6
+        assert store.requests["cut"] >= 18

@@ -37,8 +37,7 @@ from tests.chaos.callers import (
     learn,
     write,
 )
-from tests.chaos.chaos import holdings_in_calm
-from tests.chaos.container import end_in_order, running, wait_until
+from tests.chaos.container import end_in_order, holdings_in_calm, running, wait_until
 from tests.chaos.faults import Scene, fill_the_pool, wait_ready
 from tests.chaos.processes import descendants_of
 from tests.fuzz.mutations import mutated
@@ -139,14 +138,14 @@ def serve_files(numbers: range, *, seed: int, threads: int = THREADS) -> tuple[F
             sys.exit("fuzz: the container did not become ready\n" + "\n".join(container.log.last))
         honest.words = learn(container.port)
         fill_the_pool(scene)
-        before = holdings_in_calm(container, 0)
+        before = holdings_in_calm(container)
         with (
             honest_callers(container.port, n=1, seed=seed, times=times, books=honest, ways=WITHOUT_STORE),
             ThreadPoolExecutor(threads) as pool,
         ):
             for _ in pool.map(lambda number: _send(container.port, number, fuzzed), numbers):
                 pass
-        fuzzed.leaked = holdings_in_calm(container, 0).beyond(before)
+        fuzzed.leaked = holdings_in_calm(container).beyond(before)
         container.stop()
         fuzzed.leaked["processes"] = len(container.left_processes())
         fuzzed.leaked["temporary files"] += len(list(container.scratch.iterdir()))

@@ -35,8 +35,7 @@ from schemathesis.checks import (
 )
 
 from tests.chaos.callers import ANSWER_WITHIN_S, Books, Times, code_of, honest_callers, learn, write
-from tests.chaos.chaos import holdings_in_calm
-from tests.chaos.container import end_in_order, running
+from tests.chaos.container import end_in_order, holdings_in_calm, running
 from tests.chaos.faults import Scene, wait_ready
 from tests.chaos.store import open_store
 from tests.conftest import ROOT

@@ -9,7 +9,6 @@ from tests.fuzz.routes import figures_of, is_well
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::schemathesis.core.errors.SchemathesisWarning")
 def test_requests_that_nobody_means_are_answered_as_is_said() -> None:
     figures = figures_of(examples=4, seed=1)
 
