@@ -87,13 +87,14 @@ class Fuzzed:
 def decode_files(numbers: range, *, threads: int = THREADS) -> Fuzzed:
     """Decode the files of these numbers as the server does."""
     fuzzed = Fuzzed()
+    others = set(descendants_of(os.getpid()))
     decoders = Decoders(stall_s=STALL_S)
     decoders.start()
     before = (threading.active_count(), _open_files())
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(lambda number: _decode(decoders, number, fuzzed), numbers):
             pass
-    processes = list(descendants_of(os.getpid()))
+    processes = set(descendants_of(os.getpid())) - others
     fds = _open_files() - before[1]
     idle = len(decoders._idle)
     decoders.close()
