@@ -187,6 +187,15 @@ def test_what_was_only_submitted_is_fetched_later_by_its_ledger(place: Place, fi
     assert ended.stdout.splitlines()[1].startswith("later")
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Let Ctrl-C reach what the tests start, though the tests themselves run in a background that ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_says_what_goes_on_and_how_to_fetch_it(place: Place, files: Path) -> None:
     slow = place.aws.put(json.dumps({"sleep": 10}).encode(), "in/slow.wav")
     arguments = ("--endpoint", place.later, "--ledger", str(files / "ledger"), slow)
