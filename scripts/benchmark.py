@@ -16,27 +16,17 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import io
-import json
-import os
-import platform
 import re
 import shlex
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import urllib.request
-import wave
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
-import numpy as np
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,9 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 from fleet.load import plots  # noqa: E402 - the line above makes it importable
 from fleet.load.batches import batch_ms_of  # noqa: E402
-from fleet.load.driver import complaint_of  # noqa: E402
 from fleet.load.errors import CannotMeasure  # noqa: E402
-from fleet.load.http_line import HttpLine  # noqa: E402
 from fleet.load.plan import Arrivals, Recording  # noqa: E402
 from fleet.load.record import (  # noqa: E402
     BATCHED,
@@ -57,7 +45,6 @@ from fleet.load.record import (  # noqa: E402
     Material,
     Record,
     Roofline,
-    Upload,
     from_json,
     roofline_from_json,
     to_json,
@@ -65,14 +52,13 @@ from fleet.load.record import (  # noqa: E402
 from fleet.load.report import report_of  # noqa: E402
 from fleet.load.sides import Side, free_port, output_of, started  # noqa: E402
 from fleet.load.turns import Loads, Turns  # noqa: E402
-from transcriber.audio.decode import decode  # noqa: E402
-from transcriber.audio.waveform import RATE_HZ, Pcm, Waveform  # noqa: E402
+from scripts.load_bench.machine import machine, versions  # noqa: E402
+from scripts.load_bench.material import Cutter  # noqa: E402
+from scripts.load_bench.options import numbers, positive  # noqa: E402
+from scripts.load_bench.upload import upload_growth  # noqa: E402
+from scripts.load_bench.warming import warm_up  # noqa: E402
 from transcriber.engines.weights import DEMO_FOLDER  # noqa: E402
-from transcriber.vad.spans import spans_of  # noqa: E402
-from transcriber.vad.speech import SpeechDetector  # noqa: E402
-from transcriber.vad.windows import passages_of  # noqa: E402
 
-SOURCE = ROOT / "tests" / "data" / "two-minutes.flac"
 BASELINES = ROOT / "scripts" / "baselines"
 PROGRAMS = {SERIAL: "serial_server.py", LITSERVE: "litserve_server.py", BATCHED: "batched_server.py"}
 ROOFLINE = "roofline"
@@ -86,22 +72,14 @@ SCRATCH = ROOT / "build" / "bench"
 LOGS = SCRATCH / "logs"
 BEGIN, END = "<!-- load: begin -->", "<!-- load: end -->"
 
-CUTS = 8
-"""Different recordings of each length, sent in rotation."""
-
 SHORT_S = 5
-LONG_TIMES = 5
-"""The ten-minute recording is the two-minute one so many times over."""
-
 CROWD = 64
 """Requests that the container lets in at once (MAX_REQUESTS_IN_FLIGHT)."""
 
-WINDOW_S = 30
 SWEEP_S = 1.0
 """For each of the roofline's some twenty ways of using the device, once; the best are measured at length, in turns."""
 
 ROOFLINE_WITHIN_S = 1800.0
-LIBRARIES = ("ctranslate2", "faster-whisper", "litserve", "numpy", "onnxruntime", "av")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,27 +283,6 @@ def starting(choice: Choice) -> Iterator[AbstractContextManager[Side]]:
         yield started(name, command, port=port, logs=LOGS, environment=environment)
 
 
-def warm_up(side: Side, material: Mapping[int, tuple[Recording, ...]]) -> int:
-    """Send one recording of each length and return how many words were heard: a server that hears nothing is fast.
-
-    Raises:
-        CannotMeasure: It refuses one, or hears nothing.
-    """
-    line = HttpLine(side.url)
-    words = 0
-    try:
-        for length_s, cuts in material.items():
-            reply = line.ask("POST", "/invocations", cuts[0].body)
-            complaint = complaint_of(reply)
-            heard = 0 if complaint else len(json.loads(reply.body)["text"].split())
-            if not heard:
-                raise CannotMeasure(f"{side.name} has no words for {length_s} s of speech: {complaint or 'empty text'}")
-            words += heard
-    finally:
-        line.close()
-    return words
-
-
 def roofline(
     choice: Choice, length_s: int, recordings: Sequence[Recording], *, seconds: float, among: Roofline | None = None
 ) -> Roofline:
@@ -352,101 +309,6 @@ def roofline(
             command += ["--batches", *sorted({str(peak.batch) for peak in best})]
         written = output_of(ROOFLINE, command, logs=LOGS, within_s=ROOFLINE_WITHIN_S)
     return roofline_from_json(written, recording_s=length_s)
-
-
-class Cutter:
-    """Cuts recordings out of the two-minute one, and counts the windows of each as the container does."""
-
-    def __init__(self) -> None:
-        """Decode it."""
-        with SOURCE.open("rb") as file:
-            self._pcm = decode(file, limit_s=600).pcm
-        self._speech = SpeechDetector()
-
-    def cuts(self, length_s: int) -> tuple[Recording, ...]:
-        """Return different recordings of one length; each holds speech."""
-        length = length_s * RATE_HZ
-        if length > len(self._pcm):
-            raise CannotMeasure(f"recordings of {length_s} s cannot be cut out of {len(self._pcm) // RATE_HZ} s")
-        starts = np.linspace(0, len(self._pcm) - length, CUTS, dtype=int)
-        pieces = [self._pcm[start : start + length] for start in starts]
-        return tuple(_recording(piece, windows=self._windows(piece)) for piece in pieces)
-
-    def long(self) -> Recording:
-        """Return the ten-minute recording; nobody counts its windows, so they need not be exact."""
-        return _recording(np.tile(self._pcm, LONG_TIMES), windows=LONG_TIMES * self._windows(self._pcm))
-
-    def _windows(self, pcm: Pcm) -> int:
-        probabilities = self._speech.probabilities_of(Waveform(pcm=pcm))
-        spans = tuple(spans_of(probabilities, length_samples=len(pcm)))
-        return len(passages_of(spans, probabilities, limit_samples=WINDOW_S * RATE_HZ))
-
-
-def _recording(pcm: Pcm, *, windows: int) -> Recording:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
-        sound.writeframes(pcm.astype("<i2").tobytes())
-    return Recording(body=file.getvalue(), duration_s=len(pcm) / RATE_HZ, windows=windows)
-
-
-def upload_growth(side: Side, upload_mib: int) -> Upload:
-    """Send a large WAV of silence in blocks and see how much the peak of the worker's memory grows."""
-    size_bytes = upload_mib * 1024 * 1024
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
-        sound.writeframes(b"")
-    head = bytearray(file.getvalue())
-    head[4:8] = (36 + size_bytes).to_bytes(4, "little")
-    head[40:44] = size_bytes.to_bytes(4, "little")
-    block = bytes(1024 * 1024)
-
-    def body() -> Iterator[bytes]:
-        yield bytes(head)
-        for _ in tqdm(range(upload_mib), desc=f"upload of {upload_mib} MiB", unit="MiB"):
-            yield block
-
-    side.thaw()
-    worker = side.worker_pid()
-    Path(f"/proc/{worker}/clear_refs").write_text("5", "ascii")  # sets the peak back to what is resident now
-    before_mib = memory_mib(worker, "VmRSS")
-    request = urllib.request.Request(f"{side.url}/invocations", data=body(), headers={"Content-Type": "audio/wav"})
-    with urllib.request.urlopen(request, timeout=600) as answer:
-        answer.read()
-    grown_mib = memory_mib(worker, "VmHWM") - before_mib
-    return Upload(upload_mib=upload_mib, grown_mib=grown_mib)
-
-
-def memory_mib(pid: int, name: str) -> float:
-    """Read one line of a process's status."""
-    for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) / 1024
-    raise KeyError(name)
-
-
-def machine() -> str:
-    """Name the processor, the number of cores that we may use, and the GPU."""
-    processor = platform.machine()
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                processor = line.split(":", 1)[1].strip()
-                break
-    named = [processor, f"{len(os.sched_getaffinity(0))} cores", platform.system()]
-    if shutil.which("nvidia-smi"):
-        asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-        answered = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
-        named += [line.strip() for line in answered.stdout.splitlines() if line.strip()]
-    return ", ".join(named)
-
-
-def versions() -> Iterator[tuple[str, str]]:
-    """Yield the libraries that do the work, those that are installed."""
-    for name in LIBRARIES:
-        with suppress(PackageNotFoundError):
-            yield name, version(name)
 
 
 def check_plots(*, needed: bool) -> bool:
@@ -493,18 +355,6 @@ def slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "record"
 
 
-def numbers(text: str) -> tuple[int, ...]:
-    """Read whole numbers with commas between them, ascending.
-
-    Raises:
-        ArgumentTypeError: One of them is none, or below 1.
-    """
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers above 0 with commas between, such as 1,5,10")
-    return tuple(sorted({int(part) for part in parts}))
-
-
 def names(text: str) -> tuple[str, ...]:
     """Read names of sides with commas between them.
 
@@ -517,21 +367,6 @@ def names(text: str) -> tuple[str, ...]:
     if not set(chosen) - {ROOFLINE}:
         raise argparse.ArgumentTypeError(f"{text!r}: beside the roofline there must be a server")
     return chosen
-
-
-def positive(text: str) -> float:
-    """Read a number above 0.
-
-    Raises:
-        ArgumentTypeError: It is none.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
 
 
 def stop(_number: int, _frame: FrameType | None) -> None:

@@ -53,18 +53,6 @@ def test_running_server_is_measured_alone(
     assert (tmp_path / "a-fake" / "report.md").read_text("utf-8") in capsys.readouterr().out
 
 
-def test_recordings_differ_and_are_wav() -> None:
-    cutter = benchmark.Cutter()
-    cuts = cutter.cuts(15)
-
-    assert len({cut.body for cut in cuts}) == benchmark.CUTS
-    assert {cut.duration_s for cut in cuts} == {15.0}
-    assert all(cut.body.startswith(b"RIFF") for cut in cuts)
-    assert cutter.long().duration_s == 600.0
-    with pytest.raises(CannotMeasure, match="121 s cannot be cut out of 120 s"):
-        cutter.cuts(121)
-
-
 @pytest.mark.parametrize(
     ("status", "body", "sentence"),
     [
@@ -137,20 +125,6 @@ def test_sides_are_chosen_by_name(text: str, sides: tuple[str, ...]) -> None:
 def test_unknown_sides_are_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         benchmark.names(text)
-
-
-@pytest.mark.parametrize("text", ["", "0", "1,,2", "1.5", "-1", "a"])
-def test_numbers_are_whole_and_above_zero(text: str) -> None:
-    assert benchmark.numbers("20,1, 5,5") == (1, 5, 20)
-    with pytest.raises(argparse.ArgumentTypeError):
-        benchmark.numbers(text)
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "fast"])
-def test_seconds_are_above_zero(text: str) -> None:
-    assert benchmark.positive("0.5") == 0.5
-    with pytest.raises(argparse.ArgumentTypeError):
-        benchmark.positive(text)
 
 
 def test_terminated_benchmark_leaves_no_server_behind(tmp_path: Path) -> None:
