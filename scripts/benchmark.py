@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import re
 import shlex
 import signal
 import sys
@@ -55,6 +54,7 @@ from fleet.load.turns import Loads, Turns  # noqa: E402
 from scripts.load_bench.machine import machine, versions  # noqa: E402
 from scripts.load_bench.material import Cutter  # noqa: E402
 from scripts.load_bench.options import numbers, positive  # noqa: E402
+from scripts.load_bench.page import can_draw_plots, reports_beside, slug, with_part  # noqa: E402
 from scripts.load_bench.upload import upload_growth  # noqa: E402
 from scripts.load_bench.warming import warm_up  # noqa: E402
 from transcriber.engines.weights import DEMO_FOLDER  # noqa: E402
@@ -70,7 +70,8 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 RECORDS = ROOT / "docs" / "benchmarks"
 SCRATCH = ROOT / "build" / "bench"
 LOGS = SCRATCH / "logs"
-BEGIN, END = "<!-- load: begin -->", "<!-- load: end -->"
+PART = "load"
+RECORD = "record.json"
 
 SHORT_S = 5
 CROWD = 64
@@ -80,6 +81,7 @@ SWEEP_S = 1.0
 """For each of the roofline's some twenty ways of using the device, once; the best are measured at length, in turns."""
 
 ROOFLINE_WITHIN_S = 1800.0
+LIBRARIES = ("ctranslate2", "faster-whisper", "litserve", "numpy", "onnxruntime", "av")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +108,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     arguments = parse(argv)
     try:
-        can_draw = check_plots(needed=arguments.write)
+        can_draw = can_draw_plots(needed=arguments.write, program="benchmark")
         if arguments.report:
             record = from_json(arguments.report.read_text("utf-8"))
         else:
             record = measure(choice_of(arguments, argv))
         folder = (arguments.out or (RECORDS if arguments.write else SCRATCH)) / slug(record.title)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "record.json").write_text(to_json(record), "utf-8")
+        (folder / RECORD).write_text(to_json(record), "utf-8")
         if can_draw:
             plots.draw(record, folder)
         report = report_of(record, pictures="" if can_draw else None)
@@ -193,7 +195,7 @@ def measure(choice: Choice) -> Record:
         command=choice.command,
         machine=machine(),
         model=choice.model.name,
-        versions=dict(versions()),
+        versions=dict(versions(LIBRARIES)),
         seconds=choice.seconds,
         rounds=choice.rounds,
         aims=choice.aims,
@@ -229,20 +231,17 @@ def run_rounds(
         loads=Loads(
             callers=choice.callers,
             recordings={length_s: material[length_s] for length_s in choice.recordings_s},
-            short=material[SHORT_S],
-            long=long,
             seconds=choice.seconds,
-            rate_per_s=choice.rate_per_s,
-            arrivals=choice.arrivals,
-            crowd=CROWD,
         ),
         sides=sides,
-        # The baselines are spared: with four threads they would answer no ping for a minute, and prove nothing new.
-        crowded=frozenset({OURS, GIVEN}),
         tell=tell,
     )
+    # The baselines are spared the crowd: with four threads they would answer no ping for a minute, and prove nothing.
+    crowded = [side for side in sides if side.name in {OURS, GIVEN}]
     with_roofline = ROOFLINE in choice.sides and not choice.url
-    progress.total = choice.rounds * (turns.count + len(choice.recordings_s) * with_roofline) + with_roofline
+    of_a_length = len(choice.callers) * len(sides) + with_roofline
+    of_a_round = of_a_length * len(choice.recordings_s) + len(("open", "mix")) * len(sides) + len(crowded)
+    progress.total = choice.rounds * of_a_round + with_roofline
     sweep = None
     rooflines = []
     if with_roofline:
@@ -257,9 +256,9 @@ def run_rounds(
                     roofline(choice, length_s, material[length_s], seconds=choice.seconds / 2, among=sweep)
                 )
             turns.closed(length_s)
-        turns.open(seed=number)
-        turns.mix()
-        turns.crowd()
+        turns.open(rate_per_s=choice.rate_per_s, arrivals=choice.arrivals, seed=number)
+        turns.mix(material[SHORT_S], long=long)
+        turns.crowd(CROWD, sides=crowded)
     progress.update()
     return turns, rooflines
 
@@ -311,22 +310,6 @@ def roofline(
     return roofline_from_json(written, recording_s=length_s)
 
 
-def check_plots(*, needed: bool) -> bool:
-    """Tell whether plots can be drawn; before anything is measured for a quarter of an hour.
-
-    Raises:
-        CannotMeasure: They cannot, and the page needs them.
-    """
-    try:
-        plots.check()
-    except CannotMeasure as error:
-        if needed:
-            raise
-        print(f"benchmark: {error}; going on without", file=sys.stderr)
-        return False
-    return True
-
-
 def write_page() -> None:
     """Renew the part of docs/benchmarks.md between the marks, from every record beside it."""
     PAGE.write_text(page_of(PAGE.read_text("utf-8"), RECORDS), "utf-8")
@@ -334,25 +317,8 @@ def write_page() -> None:
 
 def page_of(page: str, records: Path) -> str:
     """Return the page with the reports of all records of a folder between its marks."""
-    reports = [
-        report_of(from_json(path.read_text("utf-8")), pictures=f"{records.name}/{path.parent.name}/")
-        for path in sorted(records.glob("*/record.json"))
-    ]
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise CannotMeasure(f"the page has no {BEGIN} with an {END} after it, so there is no place for the reports")
-    return "".join((before, BEGIN, "\n\n", "\n".join(reports) or "Nothing has been recorded yet.\n", "\n", END, after))
-
-
-def slug(title: str) -> str:
-    """Turn a title into the name of a folder.
-
-    Example:
-        >>> slug("Shape of tiny, 2 cores")
-        'shape-of-tiny-2-cores'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "record"
+    reports = reports_beside(records, RECORD, lambda text, pictures: report_of(from_json(text), pictures=pictures))
+    return with_part(page, PART, reports)
 
 
 def names(text: str) -> tuple[str, ...]:

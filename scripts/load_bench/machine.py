@@ -6,12 +6,10 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-LIBRARIES = ("ctranslate2", "faster-whisper", "litserve", "numpy", "onnxruntime", "av")
 
 
 def machine() -> str:
@@ -30,8 +28,8 @@ def machine() -> str:
     return ", ".join(named)
 
 
-def versions() -> Iterator[tuple[str, str]]:
-    """Yield the libraries that do the work, those that are installed."""
-    for name in LIBRARIES:
+def versions(libraries: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the versions of libraries, of those that are installed."""
+    for name in libraries:
         with suppress(PackageNotFoundError):
             yield name, version(name)

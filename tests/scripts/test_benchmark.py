@@ -20,6 +20,7 @@ from tests.conftest import ROOT
 from tests.fleet.load.fake_server import FakeServer, fake_server
 from tests.fleet.load.records import record
 
+BEGIN, END = "<!-- load: begin -->", "<!-- load: end -->"
 BRIEF = ("--callers", "1,2", "--recordings", "5,10", "--seconds", "0.02", "--rounds", "1")
 
 
@@ -92,11 +93,11 @@ def test_page_is_renewed_between_its_marks_only(tmp_path: Path) -> None:
     for name in ("b", "a"):
         (tmp_path / "benchmarks" / name).mkdir(parents=True)
         (tmp_path / "benchmarks" / name / "record.json").write_text(to_json(record(title=name)), "utf-8")
-    page = f"# Head\n{benchmark.BEGIN}\nold\n{benchmark.END}\n## Images\n"
+    page = f"# Head\n{BEGIN}\nold\n{END}\n## Images\n"
     renewed = benchmark.page_of(page, tmp_path / "benchmarks")
 
-    assert renewed.startswith(f"# Head\n{benchmark.BEGIN}\n\n### a\n")
-    assert renewed.endswith(f"{benchmark.END}\n## Images\n")
+    assert renewed.startswith(f"# Head\n{BEGIN}\n\n### a\n")
+    assert renewed.endswith(f"{END}\n## Images\n")
     assert "old" not in renewed
     assert "](benchmarks/b/latency.png)" in renewed
     assert benchmark.page_of(renewed, tmp_path / "benchmarks") == renewed
