@@ -51,9 +51,9 @@ from fleet.load.record import (  # noqa: E402
 from fleet.load.report import report_of  # noqa: E402
 from fleet.load.sides import Side, free_port, output_of, started  # noqa: E402
 from fleet.load.turns import Loads, Turns  # noqa: E402
+from fleet.numbers import positive, wholes  # noqa: E402
 from scripts.load_bench.machine import machine, versions  # noqa: E402
 from scripts.load_bench.material import Cutter  # noqa: E402
-from scripts.load_bench.options import numbers, positive  # noqa: E402
 from scripts.load_bench.page import can_draw_plots, reports_beside, slug, with_part  # noqa: E402
 from scripts.load_bench.upload import upload_growth  # noqa: E402
 from scripts.load_bench.warming import warm_up  # noqa: E402
@@ -138,8 +138,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--url", help="measure only the server at this address, which runs already")
     add("--sides", type=names, default=SIDES, help=f"which are measured (default: {','.join(SIDES)})")
     add("--model", type=Path, default=DEMO_FOLDER, help="folder of the model (default: models/demo)")
-    add("--callers", type=numbers, help="of the closed loop (default: 1,5,10,20)")
-    add("--recordings", type=numbers, help="their lengths, in seconds (default: 15,30,60)")
+    add("--callers", type=wholes, help="of the closed loop (default: 1,5,10,20)")
+    add("--recordings", type=wholes, help="their lengths, in seconds (default: 15,30,60)")
     add("--seconds", type=positive, help="that each load runs on each server in each round (default: 6)")
     add("--rounds", type=int, choices=range(1, 11), metavar="N", help="how often everything is measured (default: 2)")
     add("--rate", type=positive, help="requests/s of the open loop (default: 0.6 of the best closed loop)")

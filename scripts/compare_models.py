@@ -44,11 +44,11 @@ from fleet.load.http_line import HttpLine  # noqa: E402
 from fleet.load.record import LABELS, Aims, Material, Record  # noqa: E402
 from fleet.load.sides import Side, free_port, started  # noqa: E402
 from fleet.load.turns import Loads, Turns  # noqa: E402
+from fleet.numbers import positive, wholes  # noqa: E402
 from scripts.evaluation.manifest import CannotEvaluateError, Recording, read_manifest  # noqa: E402
 from scripts.evaluation.scoring import UNSPACED, error_rate  # noqa: E402
 from scripts.load_bench.machine import machine, versions  # noqa: E402
 from scripts.load_bench.material import Cutter  # noqa: E402
-from scripts.load_bench.options import numbers, positive  # noqa: E402
 from scripts.load_bench.page import can_draw_plots, reports_beside, slug, with_part  # noqa: E402
 from scripts.load_bench.warming import warm_up  # noqa: E402
 
@@ -123,8 +123,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--python", type=named, action="append", default=[], metavar="NAME=PATH", help="what starts that model's server"
     )
     add("--manifest", type=Path, help="count errors over its recordings; scripts/make_recordings.py makes one")
-    add("--callers", type=numbers, default=(1, 5, 10, 20), help="of the closed loop (default: 1,5,10,20)")
-    add("--recordings", type=numbers, default=(15, 30, 60), help="their lengths, in seconds (default: 15,30,60)")
+    add("--callers", type=wholes, default=(1, 5, 10, 20), help="of the closed loop (default: 1,5,10,20)")
+    add("--recordings", type=wholes, default=(15, 30, 60), help="their lengths, in seconds (default: 15,30,60)")
     add("--seconds", type=positive, default=6.0, help="that each load runs on each model in each round (default: 6)")
     add("--rounds", type=int, choices=range(1, 11), default=1, metavar="N", help="how often (default: 1)")
     add("--title", default="Models side by side", help="of the record, and its folder's name")

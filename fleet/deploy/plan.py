@@ -23,6 +23,7 @@ from fleet.deploy.steps import (
     delete_endpoint,
     delete_model,
     delete_policy,
+    delete_topic,
     deregister,
 )
 
@@ -73,17 +74,7 @@ def removal(names: Names, existing: Existing) -> tuple[Step, ...]:
         ),
         *(delete_config(name) for name in existing.configs),
         *(delete_model(name) for name in existing.models),
-        *(
-            Call(
-                service="sns",
-                operation="DeleteTopic",
-                parameters={"TopicArn": arn},
-                what=f"topic {arn.rpartition(':')[2]}",
-                why="it and its subscriptions are removed",
-                removes=True,
-            )
-            for arn in existing.topics
-        ),
+        *(delete_topic(arn) for arn in existing.topics),
     )
 
 
