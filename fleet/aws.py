@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import boto3
 from botocore.exceptions import (
     BotoCoreError,
     CredentialRetrievalError,
@@ -50,3 +51,19 @@ def unanswered(error: BotoCoreError, region: str, *, hint: str = "") -> str:
     if isinstance(error, EndpointConnectionError):
         return f"{why}; is {region} a region, and is there a network?"
     return why
+
+
+def session_in(region: str | None, *, refused: type[Exception]) -> boto3.Session:
+    """Return boto3's session in a region, that of the AWS configuration for None.
+
+    Args:
+        region: AWS's name of it.
+        refused: What is raised, with one sentence, when there is no region or the configuration cannot be read.
+    """
+    try:
+        session = boto3.Session(region_name=region)
+    except BotoCoreError as error:
+        raise refused(sentence(str(error))) from error
+    if session.region_name is None:
+        raise refused("no region is set; add --region, such as --region eu-central-1")
+    return session

@@ -16,27 +16,16 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import io
-import json
-import os
-import platform
-import re
 import shlex
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import urllib.request
-import wave
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
-import numpy as np
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,9 +33,7 @@ sys.path.insert(0, str(ROOT))
 
 from fleet.load import plots  # noqa: E402 - the line above makes it importable
 from fleet.load.batches import batch_ms_of  # noqa: E402
-from fleet.load.driver import complaint_of  # noqa: E402
 from fleet.load.errors import CannotMeasure  # noqa: E402
-from fleet.load.http_line import HttpLine  # noqa: E402
 from fleet.load.plan import Arrivals, Recording  # noqa: E402
 from fleet.load.record import (  # noqa: E402
     BATCHED,
@@ -57,7 +44,6 @@ from fleet.load.record import (  # noqa: E402
     Material,
     Record,
     Roofline,
-    Upload,
     from_json,
     roofline_from_json,
     to_json,
@@ -65,14 +51,14 @@ from fleet.load.record import (  # noqa: E402
 from fleet.load.report import report_of  # noqa: E402
 from fleet.load.sides import Side, free_port, output_of, started  # noqa: E402
 from fleet.load.turns import Loads, Turns  # noqa: E402
-from transcriber.audio.decode import decode  # noqa: E402
-from transcriber.audio.waveform import RATE_HZ, Pcm, Waveform  # noqa: E402
+from fleet.numbers import positive, wholes  # noqa: E402
+from scripts.load_bench.machine import machine, versions  # noqa: E402
+from scripts.load_bench.material import Cutter  # noqa: E402
+from scripts.load_bench.page import can_draw_plots, reports_beside, slug, with_part  # noqa: E402
+from scripts.load_bench.upload import upload_growth  # noqa: E402
+from scripts.load_bench.warming import warm_up  # noqa: E402
 from transcriber.engines.weights import DEMO_FOLDER  # noqa: E402
-from transcriber.vad.spans import spans_of  # noqa: E402
-from transcriber.vad.speech import SpeechDetector  # noqa: E402
-from transcriber.vad.windows import passages_of  # noqa: E402
 
-SOURCE = ROOT / "tests" / "data" / "two-minutes.flac"
 BASELINES = ROOT / "scripts" / "baselines"
 PROGRAMS = {SERIAL: "serial_server.py", LITSERVE: "litserve_server.py", BATCHED: "batched_server.py"}
 ROOFLINE = "roofline"
@@ -84,19 +70,13 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 RECORDS = ROOT / "docs" / "benchmarks"
 SCRATCH = ROOT / "build" / "bench"
 LOGS = SCRATCH / "logs"
-BEGIN, END = "<!-- load: begin -->", "<!-- load: end -->"
-
-CUTS = 8
-"""Different recordings of each length, sent in rotation."""
+PART = "load"
+RECORD = "record.json"
 
 SHORT_S = 5
-LONG_TIMES = 5
-"""The ten-minute recording is the two-minute one so many times over."""
-
 CROWD = 64
 """Requests that the container lets in at once (MAX_REQUESTS_IN_FLIGHT)."""
 
-WINDOW_S = 30
 SWEEP_S = 1.0
 """For each of the roofline's some twenty ways of using the device, once; the best are measured at length, in turns."""
 
@@ -128,14 +108,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     arguments = parse(argv)
     try:
-        can_draw = check_plots(needed=arguments.write)
+        can_draw = can_draw_plots(needed=arguments.write, program="benchmark")
         if arguments.report:
             record = from_json(arguments.report.read_text("utf-8"))
         else:
             record = measure(choice_of(arguments, argv))
         folder = (arguments.out or (RECORDS if arguments.write else SCRATCH)) / slug(record.title)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "record.json").write_text(to_json(record), "utf-8")
+        (folder / RECORD).write_text(to_json(record), "utf-8")
         if can_draw:
             plots.draw(record, folder)
         report = report_of(record, pictures="" if can_draw else None)
@@ -158,8 +138,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--url", help="measure only the server at this address, which runs already")
     add("--sides", type=names, default=SIDES, help=f"which are measured (default: {','.join(SIDES)})")
     add("--model", type=Path, default=DEMO_FOLDER, help="folder of the model (default: models/demo)")
-    add("--callers", type=numbers, help="of the closed loop (default: 1,5,10,20)")
-    add("--recordings", type=numbers, help="their lengths, in seconds (default: 15,30,60)")
+    add("--callers", type=wholes, help="of the closed loop (default: 1,5,10,20)")
+    add("--recordings", type=wholes, help="their lengths, in seconds (default: 15,30,60)")
     add("--seconds", type=positive, help="that each load runs on each server in each round (default: 6)")
     add("--rounds", type=int, choices=range(1, 11), metavar="N", help="how often everything is measured (default: 2)")
     add("--rate", type=positive, help="requests/s of the open loop (default: 0.6 of the best closed loop)")
@@ -215,7 +195,7 @@ def measure(choice: Choice) -> Record:
         command=choice.command,
         machine=machine(),
         model=choice.model.name,
-        versions=dict(versions()),
+        versions=dict(versions(LIBRARIES)),
         seconds=choice.seconds,
         rounds=choice.rounds,
         aims=choice.aims,
@@ -251,20 +231,17 @@ def run_rounds(
         loads=Loads(
             callers=choice.callers,
             recordings={length_s: material[length_s] for length_s in choice.recordings_s},
-            short=material[SHORT_S],
-            long=long,
             seconds=choice.seconds,
-            rate_per_s=choice.rate_per_s,
-            arrivals=choice.arrivals,
-            crowd=CROWD,
         ),
         sides=sides,
-        # The baselines are spared: with four threads they would answer no ping for a minute, and prove nothing new.
-        crowded=frozenset({OURS, GIVEN}),
         tell=tell,
     )
+    # The baselines are spared the crowd: with four threads they would answer no ping for a minute, and prove nothing.
+    crowded = [side for side in sides if side.name in {OURS, GIVEN}]
     with_roofline = ROOFLINE in choice.sides and not choice.url
-    progress.total = choice.rounds * (turns.count + len(choice.recordings_s) * with_roofline) + with_roofline
+    of_a_length = len(choice.callers) * len(sides) + with_roofline
+    of_a_round = of_a_length * len(choice.recordings_s) + len(("open", "mix")) * len(sides) + len(crowded)
+    progress.total = choice.rounds * of_a_round + with_roofline
     sweep = None
     rooflines = []
     if with_roofline:
@@ -279,9 +256,9 @@ def run_rounds(
                     roofline(choice, length_s, material[length_s], seconds=choice.seconds / 2, among=sweep)
                 )
             turns.closed(length_s)
-        turns.open(seed=number)
-        turns.mix()
-        turns.crowd()
+        turns.open(rate_per_s=choice.rate_per_s, arrivals=choice.arrivals, seed=number)
+        turns.mix(material[SHORT_S], long=long)
+        turns.crowd(CROWD, sides=crowded)
     progress.update()
     return turns, rooflines
 
@@ -303,27 +280,6 @@ def starting(choice: Choice) -> Iterator[AbstractContextManager[Side]]:
         else:
             continue
         yield started(name, command, port=port, logs=LOGS, environment=environment)
-
-
-def warm_up(side: Side, material: Mapping[int, tuple[Recording, ...]]) -> int:
-    """Send one recording of each length and return how many words were heard: a server that hears nothing is fast.
-
-    Raises:
-        CannotMeasure: It refuses one, or hears nothing.
-    """
-    line = HttpLine(side.url)
-    words = 0
-    try:
-        for length_s, cuts in material.items():
-            reply = line.ask("POST", "/invocations", cuts[0].body)
-            complaint = complaint_of(reply)
-            heard = 0 if complaint else len(json.loads(reply.body)["text"].split())
-            if not heard:
-                raise CannotMeasure(f"{side.name} has no words for {length_s} s of speech: {complaint or 'empty text'}")
-            words += heard
-    finally:
-        line.close()
-    return words
 
 
 def roofline(
@@ -354,117 +310,6 @@ def roofline(
     return roofline_from_json(written, recording_s=length_s)
 
 
-class Cutter:
-    """Cuts recordings out of the two-minute one, and counts the windows of each as the container does."""
-
-    def __init__(self) -> None:
-        """Decode it."""
-        with SOURCE.open("rb") as file:
-            self._pcm = decode(file, limit_s=600).pcm
-        self._speech = SpeechDetector()
-
-    def cuts(self, length_s: int) -> tuple[Recording, ...]:
-        """Return different recordings of one length; each holds speech."""
-        length = length_s * RATE_HZ
-        if length > len(self._pcm):
-            raise CannotMeasure(f"recordings of {length_s} s cannot be cut out of {len(self._pcm) // RATE_HZ} s")
-        starts = np.linspace(0, len(self._pcm) - length, CUTS, dtype=int)
-        pieces = [self._pcm[start : start + length] for start in starts]
-        return tuple(_recording(piece, windows=self._windows(piece)) for piece in pieces)
-
-    def long(self) -> Recording:
-        """Return the ten-minute recording; nobody counts its windows, so they need not be exact."""
-        return _recording(np.tile(self._pcm, LONG_TIMES), windows=LONG_TIMES * self._windows(self._pcm))
-
-    def _windows(self, pcm: Pcm) -> int:
-        probabilities = self._speech.probabilities_of(Waveform(pcm=pcm))
-        spans = tuple(spans_of(probabilities, length_samples=len(pcm)))
-        return len(passages_of(spans, probabilities, limit_samples=WINDOW_S * RATE_HZ))
-
-
-def _recording(pcm: Pcm, *, windows: int) -> Recording:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
-        sound.writeframes(pcm.astype("<i2").tobytes())
-    return Recording(body=file.getvalue(), duration_s=len(pcm) / RATE_HZ, windows=windows)
-
-
-def upload_growth(side: Side, upload_mib: int) -> Upload:
-    """Send a large WAV of silence in blocks and see how much the peak of the worker's memory grows."""
-    size_bytes = upload_mib * 1024 * 1024
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
-        sound.writeframes(b"")
-    head = bytearray(file.getvalue())
-    head[4:8] = (36 + size_bytes).to_bytes(4, "little")
-    head[40:44] = size_bytes.to_bytes(4, "little")
-    block = bytes(1024 * 1024)
-
-    def body() -> Iterator[bytes]:
-        yield bytes(head)
-        for _ in tqdm(range(upload_mib), desc=f"upload of {upload_mib} MiB", unit="MiB"):
-            yield block
-
-    side.thaw()
-    worker = side.worker_pid()
-    Path(f"/proc/{worker}/clear_refs").write_text("5", "ascii")  # sets the peak back to what is resident now
-    before_mib = memory_mib(worker, "VmRSS")
-    request = urllib.request.Request(f"{side.url}/invocations", data=body(), headers={"Content-Type": "audio/wav"})
-    with urllib.request.urlopen(request, timeout=600) as answer:
-        answer.read()
-    grown_mib = memory_mib(worker, "VmHWM") - before_mib
-    return Upload(upload_mib=upload_mib, grown_mib=grown_mib)
-
-
-def memory_mib(pid: int, name: str) -> float:
-    """Read one line of a process's status."""
-    for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) / 1024
-    raise KeyError(name)
-
-
-def machine() -> str:
-    """Name the processor, the number of cores that we may use, and the GPU."""
-    processor = platform.machine()
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                processor = line.split(":", 1)[1].strip()
-                break
-    named = [processor, f"{len(os.sched_getaffinity(0))} cores", platform.system()]
-    if shutil.which("nvidia-smi"):
-        asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-        answered = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
-        named += [line.strip() for line in answered.stdout.splitlines() if line.strip()]
-    return ", ".join(named)
-
-
-def versions() -> Iterator[tuple[str, str]]:
-    """Yield the libraries that do the work, those that are installed."""
-    for name in LIBRARIES:
-        with suppress(PackageNotFoundError):
-            yield name, version(name)
-
-
-def check_plots(*, needed: bool) -> bool:
-    """Tell whether plots can be drawn; before anything is measured for a quarter of an hour.
-
-    Raises:
-        CannotMeasure: They cannot, and the page needs them.
-    """
-    try:
-        plots.check()
-    except CannotMeasure as error:
-        if needed:
-            raise
-        print(f"benchmark: {error}; going on without", file=sys.stderr)
-        return False
-    return True
-
-
 def write_page() -> None:
     """Renew the part of docs/benchmarks.md between the marks, from every record beside it."""
     PAGE.write_text(page_of(PAGE.read_text("utf-8"), RECORDS), "utf-8")
@@ -472,37 +317,8 @@ def write_page() -> None:
 
 def page_of(page: str, records: Path) -> str:
     """Return the page with the reports of all records of a folder between its marks."""
-    reports = [
-        report_of(from_json(path.read_text("utf-8")), pictures=f"{records.name}/{path.parent.name}/")
-        for path in sorted(records.glob("*/record.json"))
-    ]
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise CannotMeasure(f"the page has no {BEGIN} with an {END} after it, so there is no place for the reports")
-    return "".join((before, BEGIN, "\n\n", "\n".join(reports) or "Nothing has been recorded yet.\n", "\n", END, after))
-
-
-def slug(title: str) -> str:
-    """Turn a title into the name of a folder.
-
-    Example:
-        >>> slug("Shape of tiny, 2 cores")
-        'shape-of-tiny-2-cores'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "record"
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """Read whole numbers with commas between them, ascending.
-
-    Raises:
-        ArgumentTypeError: One of them is none, or below 1.
-    """
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers above 0 with commas between, such as 1,5,10")
-    return tuple(sorted({int(part) for part in parts}))
+    reports = reports_beside(records, RECORD, lambda text, pictures: report_of(from_json(text), pictures=pictures))
+    return with_part(page, PART, reports)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -517,21 +333,6 @@ def names(text: str) -> tuple[str, ...]:
     if not set(chosen) - {ROOFLINE}:
         raise argparse.ArgumentTypeError(f"{text!r}: beside the roofline there must be a server")
     return chosen
-
-
-def positive(text: str) -> float:
-    """Read a number above 0.
-
-    Raises:
-        ArgumentTypeError: It is none.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
 
 
 def stop(_number: int, _frame: FrameType | None) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fleet.aws import session_in
 from fleet.deploy import callers, capacity, commands, desired, platform_facts
 from fleet.deploy.apply import Hands
 from fleet.deploy.desired import CannotDeploy, Deployment, Mode, Names, Place
@@ -34,7 +35,7 @@ def main() -> int:
         _warn("--offline and --json go with --dry-run")
         return commands.MISUSED
     try:
-        session = commands.session_in(arguments.region)
+        session = session_in(arguments.region, refused=CannotDeploy)
         return commands.deploy(
             wanted_by(arguments, session.region_name),
             Hands(client=commands.clients_of(session), tell=_tell, warn=_warn, clock=time.monotonic, sleep=time.sleep),

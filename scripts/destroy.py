@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fleet.aws import session_in
 from fleet.deploy import commands
 from fleet.deploy.apply import Hands
 from fleet.deploy.desired import CannotDeploy
@@ -30,7 +31,7 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing")
     arguments = parser.parse_args()
     try:
-        session = commands.session_in(arguments.region)
+        session = session_in(arguments.region, refused=CannotDeploy)
         return commands.destroy(
             arguments.name,
             session.region_name,

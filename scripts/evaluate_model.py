@@ -15,12 +15,16 @@ import importlib.util
 import json
 import statistics
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts.evaluation.manifest import CannotEvaluateError, Recording, Segment, read_manifest
+from scripts.evaluation.scoring import UNSPACED, error_rate, words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,9 +33,6 @@ if TYPE_CHECKING:
 
 PACKAGES = ("faster_whisper", "jiwer", "tqdm")
 MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
-UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
-"""Languages whose words are not set apart: characters are counted instead."""
-
 RATE_HZ = 16_000
 WINDOW_FRAMES = 3000
 LONG_S = 60.0
@@ -41,37 +42,6 @@ LANGUAGE_FROM_S = 2.0
 """Recordings longer than this count in the second column of language accuracy."""
 
 WORD_START_TOLERANCE_S = 0.25
-
-
-class CannotEvaluateError(Exception):
-    """Something that whoever started the program can mend; the message says what."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """A stretch of speech, in seconds."""
-
-    start: float
-    end: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """One line of the manifest.
-
-    Attributes:
-        path: The sound, of any format that PyAV reads.
-        text: What is said; empty where nothing is.
-        language: Whisper's code; None where nothing is said.
-        translation: The text in English; None if the manifest has none.
-        segments: When each phrase is said; empty if the manifest has none.
-    """
-
-    path: Path
-    text: str
-    language: str | None
-    translation: str | None
-    segments: tuple[Segment, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,44 +96,6 @@ def require_packages() -> None:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise CannotEvaluateError(f"not installed: {', '.join(missing)}; run: pip install -r requirements-train.txt")
-
-
-def read_manifest(manifest: Path) -> list[Recording]:
-    """Read the recordings that a manifest lists.
-
-    Raises:
-        CannotEvaluateError: It, or a recording in it, does not exist, or a line is not as it should be.
-    """
-    if not manifest.is_file():
-        raise CannotEvaluateError(f"there is no manifest {manifest}; scripts/make_recordings.py makes one")
-    recordings = []
-    for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip():
-            try:
-                recordings.append(_recording(json.loads(line), manifest.parent))
-            except json.JSONDecodeError as error:
-                raise CannotEvaluateError(f"{manifest}, line {number}, is not JSON: {error}") from error
-            except KeyError as error:
-                raise CannotEvaluateError(f"{manifest}, line {number}, has no field {error}") from error
-            except (TypeError, ValueError, AttributeError) as error:
-                raise CannotEvaluateError(f"{manifest}, line {number}, is ill-formed: {error}") from error
-    if not recordings:
-        raise CannotEvaluateError(f"{manifest} lists no recordings")
-    absent = [recording.path for recording in recordings if not recording.path.is_file()]
-    if absent:
-        raise CannotEvaluateError(f"{manifest} lists {absent[0]}, which does not exist ({len(absent)} such in all)")
-    return recordings
-
-
-def _recording(entry: dict[str, Any], folder: Path) -> Recording:  # Any: JSON
-    segments = tuple(Segment(start=float(one["start"]), end=float(one["end"])) for one in entry.get("segments") or ())
-    return Recording(
-        path=folder / entry["path"],
-        text=str(entry["text"]),
-        language=entry["language"],
-        translation=entry.get("translation"),
-        segments=segments,
-    )
 
 
 def load_model(folder: Path, device: str, compute_type: str, workers: int) -> "WhisperModel":
@@ -230,28 +162,6 @@ def no_speech_probability(model: "WhisperModel", samples: "npt.NDArray[np.float3
     prompt = [start, start + 1, model.hf_tokenizer.token_to_id("<|transcribe|>")]
     result = model.model.generate(storage, [prompt], max_length=8, return_no_speech_prob=True)[0]
     return float(result.no_speech_prob)
-
-
-def words(text: str, language: str) -> str:
-    """Reduce a text to what is compared: lower-case words, or characters set apart, without punctuation.
-
-    Example:
-        >>> words(" Forty-two, please.", "en")
-        'forty two please'
-    """
-    letters = (" " if unicodedata.category(letter)[0] in "PSZ" else letter for letter in text.lower())
-    plain = "".join(letters)
-    return " ".join(plain.replace(" ", "") if language in UNSPACED else plain.split())
-
-
-def error_rate(pairs: Iterable[tuple[str, str]], language: str) -> float | None:
-    """Give the word (or character) error rate over all (true, heard) texts together; None when there are none."""
-    import jiwer  # noqa: PLC0415  only now known to be installed
-
-    normal = [(words(true, language), words(heard, language)) for true, heard in pairs]
-    if not normal:
-        return None
-    return float(jiwer.wer([true for true, _ in normal], [heard for _, heard in normal]))
 
 
 def share(decisions: Iterable[bool]) -> float | None:

@@ -24,16 +24,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fleet import platform
+from fleet.aws import session_in
 from fleet.client import wishes
 from fleet.client.asynchronous import Collection
-from fleet.client.aws import clients_of, session_in
+from fleet.client.aws import clients_of
 from fleet.client.batches import Batch, Patience, looker_for
 from fleet.client.commands import DONE, Stage, run, stage_of
+from fleet.client.errors import Misused
 from fleet.client.jobs import Ledger, counted
 from fleet.client.keeping import Keeper, folder_for
-from fleet.client.numbers import positive, whole
 from fleet.client.recordings import Shelf, folder_of
 from fleet.client.submitting import Desk
+from fleet.numbers import positive, whole
 
 LEDGERS = Path(__file__).resolve().parents[1] / "build" / "async"
 
@@ -61,7 +63,7 @@ def errand(arguments: argparse.Namespace, stage: Stage) -> int:
     )
     ledger = Ledger(Path(arguments.resume or arguments.ledger))
     submitted = ledger.jobs() if arguments.resume else []
-    session = session_in(arguments.region or (submitted[0].region if submitted else None))
+    session = session_in(arguments.region or (submitted[0].region if submitted else None), refused=Misused)
     clients = clients_of(session)
     desk = Desk(
         client=clients,

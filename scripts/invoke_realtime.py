@@ -18,13 +18,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fleet import platform
+from fleet.aws import session_in
 from fleet.client import calls, wishes
-from fleet.client.aws import clients_of, session_in
+from fleet.client.aws import clients_of
 from fleet.client.commands import run, stage_of
+from fleet.client.errors import Misused
 from fleet.client.keeping import folder_for
-from fleet.client.numbers import positive
 from fleet.client.realtime import Realtime
 from fleet.client.recordings import recording_of
+from fleet.numbers import positive
 
 CONTAINER_TIMEOUT_S = 3600.0
 INSTEAD = "an asynchronous endpoint takes up to 1 GB: scripts/invoke_async.py"
@@ -59,7 +61,7 @@ def way_of(arguments: argparse.Namespace) -> calls.Way:
     """Return how the container is reached."""
     if arguments.url:
         return calls.container_at(arguments.url, timeout_s=arguments.timeout or CONTAINER_TIMEOUT_S)
-    session = session_in(arguments.region)
+    session = session_in(arguments.region, refused=Misused)
     timeout_s = platform.STREAM_TIMEOUT_S if arguments.stream else calls.READ_TIMEOUT_S
     clients = clients_of(session, read_timeout_s=arguments.timeout or timeout_s)
     return calls.Endpoint(runtime=clients("sagemaker-runtime"), name=arguments.endpoint, region=session.region_name)

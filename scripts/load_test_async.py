@@ -25,19 +25,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fleet import platform
+from fleet.aws import session_in
 from fleet.client import load_file, load_plot, wishes
-from fleet.client.aws import Clients, clients_of, session_in
+from fleet.client.aws import Clients, clients_of
 from fleet.client.batches import Batch, Patience, looker_for
 from fleet.client.commands import DONE, FAILED, Stage, run, stage_of
-from fleet.client.errors import CannotCall
+from fleet.client.errors import CannotCall, Misused
 from fleet.client.jobs import Ledger
 from fleet.client.keeping import Keeper
 from fleet.client.load import Observed, Watch, record_of
 from fleet.client.load_record import LoadRecord
 from fleet.client.load_report import report
-from fleet.client.numbers import count, positive, whole
 from fleet.client.recordings import Recording, Shelf, folder_of, recording_of
 from fleet.client.submitting import Desk
+from fleet.numbers import count, positive, whole
 
 OUT = Path(__file__).resolve().parents[1] / "build" / "async-load"
 LOOKS_PER_MINUTE = 12
@@ -62,7 +63,7 @@ def errand(arguments: argparse.Namespace, stage: Stage, scratch: Path) -> int:
     """
     if arguments.plot:
         load_plot.check()
-    session = session_in(arguments.region)
+    session = session_in(arguments.region, refused=Misused)
     clients = clients_of(session)
     endpoint, region = arguments.endpoint, session.region_name
     ledger = Ledger(Path(arguments.out) / f"jobs-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")

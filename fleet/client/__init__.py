@@ -19,7 +19,6 @@ load_record   everything that a load test measured
 load_file     the same as JSON
 load_report   its tables
 load_plot     its picture
-numbers       numbers of a command line
 commands      what all errands share
 aws           boto3's clients, and what AWS refuses in sentences
 """

@@ -64,21 +64,6 @@ SENTENCES: tuple[tuple[frozenset[str], str], ...] = (
 """From codes of refusals to what to say of them."""
 
 
-def session_in(region: str | None) -> boto3.Session:
-    """Return boto3's session in a region, that of the AWS configuration for None.
-
-    Raises:
-        Misused: There is no region, or the configuration cannot be read.
-    """
-    try:
-        session = boto3.Session(region_name=region)
-    except BotoCoreError as error:
-        raise Misused(sentence(str(error))) from error
-    if session.region_name is None:
-        raise Misused("no region is set; add --region, such as --region eu-central-1")
-    return session
-
-
 def clients_of(session: boto3.Session, *, read_timeout_s: float = 60.0) -> Clients:
     """Return boto3's clients, each made once.
 

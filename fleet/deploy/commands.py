@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fleet.aws import sentence, unanswered
+from fleet.aws import unanswered
 from fleet.deploy import checks, listing, model_check
 from fleet.deploy.apply import Hands, Progress, StepFailed, Unfinished, apply, explain
 from fleet.deploy.desired import CannotDeploy, Deployment, Mode, Names, advice
@@ -40,21 +40,6 @@ class Errand:
     is_offline: bool
     as_json: bool
     waits: bool
-
-
-def session_in(region: str | None) -> boto3.Session:
-    """Return boto3's session in a region, that of the AWS configuration for None.
-
-    Raises:
-        CannotDeploy: There is no region, or the configuration cannot be read.
-    """
-    try:
-        session = boto3.Session(region_name=region)
-    except BotoCoreError as error:
-        raise CannotDeploy(sentence(str(error))) from error
-    if session.region_name is None:
-        raise CannotDeploy("no region is set; add --region, such as --region eu-central-1")
-    return session
 
 
 def clients_of(session: boto3.Session) -> Clients:

@@ -6,16 +6,16 @@ empty plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fleet.deploy import platform_facts, requests
 from fleet.deploy.desired import OWNER_TAG, CannotDeploy, Deployment, Endpoint, Mode, Names
 from fleet.deploy.existing import Existing
+from fleet.deploy.scaling import covers, scaling_of
 from fleet.deploy.steps import (
     SETTLING_S,
     Call,
-    PolicyArn,
     Step,
     Wait,
     delete_alarm,
@@ -23,6 +23,7 @@ from fleet.deploy.steps import (
     delete_endpoint,
     delete_model,
     delete_policy,
+    delete_topic,
     deregister,
 )
 
@@ -50,7 +51,7 @@ def plan(wanted: Deployment, existing: Existing) -> tuple[Step, ...]:
         *(
             step
             for endpoint, change in zip(wanted.endpoints, changes, strict=True)
-            for step in _scaling(wanted, endpoint, existing, loses_scaling=change.loses_scaling)
+            for step in scaling_of(wanted, endpoint, existing, loses_scaling=change.loses_scaling)
         ),
         *_tags(wanted, existing),
         *_leftovers(wanted, existing),
@@ -73,17 +74,7 @@ def removal(names: Names, existing: Existing) -> tuple[Step, ...]:
         ),
         *(delete_config(name) for name in existing.configs),
         *(delete_model(name) for name in existing.models),
-        *(
-            Call(
-                service="sns",
-                operation="DeleteTopic",
-                parameters={"TopicArn": arn},
-                what=f"topic {arn.rpartition(':')[2]}",
-                why="it and its subscriptions are removed",
-                removes=True,
-            )
-            for arn in existing.topics
-        ),
+        *(delete_topic(arn) for arn in existing.topics),
     )
 
 
@@ -104,26 +95,6 @@ def remarks(names: Names, existing: Existing) -> tuple[str, ...]:
             if policy.name not in own
         ),
     )
-
-
-def covers(found: object, wanted: object) -> bool:
-    """Return whether what exists says everything that is wanted; AWS adds defaults and facts of its own.
-
-    Example:
-        >>> covers({"Threshold": 1.0, "StateValue": "OK"}, {"Threshold": 1})
-        True
-        >>> covers({"Threshold": 2.0}, {"Threshold": 1})
-        False
-    """
-    if isinstance(wanted, Mapping):
-        return isinstance(found, Mapping) and all(key in found and covers(found[key], wanted[key]) for key in wanted)
-    if isinstance(wanted, (list, tuple)):
-        return (
-            isinstance(found, (list, tuple))
-            and len(found) == len(wanted)
-            and all(covers(one, other) for one, other in zip(found, wanted, strict=True))
-        )
-    return found == wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,65 +242,6 @@ def _create_endpoint(wanted: Deployment, endpoint: Endpoint) -> Call:
     )
 
 
-def _scaling(wanted: Deployment, endpoint: Endpoint, existing: Existing, *, loses_scaling: bool) -> Iterator[Step]:
-    names = wanted.names
-    name = names.endpoint(endpoint.mode)
-    target = requests.scalable_target(wanted, endpoint)
-    found_target = None if loses_scaling else existing.targets.get(target["ResourceId"])
-    if not covers(found_target, target):
-        yield Call(
-            service="application-autoscaling",
-            operation="RegisterScalableTarget",
-            parameters=target,
-            what=f"scaling of {name}",
-            why=f"{endpoint.scaling.least} to {endpoint.scaling.most} instances",
-        )
-    tracking = requests.tracking_policy(wanted, endpoint)
-    waking = requests.wake_policy(wanted, endpoint)
-    changed = set()
-    for policy, why in (
-        (tracking, f"aims at {endpoint.scaling.target:g} {_load(endpoint)} on each instance"),
-        (waking, "starts the first instance"),
-    ):
-        if policy is None:
-            continue
-        found = None if loses_scaling else existing.policy(policy["PolicyName"])
-        if found is None or not covers(found.parameters, policy):
-            changed.add(policy["PolicyName"])
-            yield Call(
-                service="application-autoscaling",
-                operation="PutScalingPolicy",
-                parameters=policy,
-                what=f"scaling policy {policy['PolicyName']}",
-                why=why,
-            )
-    if endpoint.mode is Mode.ASYNC:
-        yield from _waking(wanted, endpoint, existing, is_new=names.wake_policy in changed, loses_scaling=loses_scaling)
-
-
-def _waking(
-    wanted: Deployment, endpoint: Endpoint, existing: Existing, *, is_new: bool, loses_scaling: bool
-) -> Iterator[Step]:
-    names = wanted.names
-    found = existing.policy(names.wake_policy)
-    if endpoint.scaling.least > 0:
-        if existing.alarm is not None:
-            yield delete_alarm(names, "an instance always runs")
-        if found is not None and not loses_scaling:
-            yield delete_policy(found.name, found.resource)
-        return
-    action = PolicyArn(policy=names.wake_policy) if is_new or found is None else found.arn
-    alarm = requests.wake_alarm(wanted, endpoint, action=action)
-    if not covers(existing.alarm, {key: value for key, value in alarm.items() if key != "Tags"}):
-        yield Call(
-            service="cloudwatch",
-            operation="PutMetricAlarm",
-            parameters=alarm,
-            what=f"alarm {names.wake_policy}",
-            why="jobs wait and there is no instance: the policy above gets one",
-        )
-
-
 def _tags(wanted: Deployment, existing: Existing) -> Iterator[Step]:
     """Add tags to what stays. Tags that others put there stay too."""
     expected = {tag["Key"]: tag["Value"] for tag in requests.tags(wanted)}
@@ -400,7 +312,3 @@ def _driver(wanted: Deployment) -> str:
         return f"{wanted.instances.type} has no GPU"
     driver = platform_facts.driver_of(wanted.instances.machine_image)
     return f"the machine image brings driver {driver or 'of its own'} for the {gpu.name}"
-
-
-def _load(endpoint: Endpoint) -> str:
-    return "requests in flight" if endpoint.mode is Mode.REALTIME else "jobs"

@@ -83,13 +83,12 @@ def delete_endpoint(name: str, status: str) -> Sequence[Step]:
         )
     if status != "Deleting":
         steps.append(
-            Call(
-                service="sagemaker",
-                operation="DeleteEndpoint",
-                parameters={"EndpointName": name},
-                what=f"endpoint {name}",
-                why="its instances stop, and stop costing money",
-                removes=True,
+            _deletion(
+                "sagemaker",
+                "DeleteEndpoint",
+                {"EndpointName": name},
+                f"endpoint {name}",
+                "its instances stop, and stop costing money",
             )
         )
     return steps
@@ -97,59 +96,41 @@ def delete_endpoint(name: str, status: str) -> Sequence[Step]:
 
 def deregister(resource: str, why: str) -> Call:
     """Stop scaling an endpoint; its policies go too."""
-    return Call(
-        service="application-autoscaling",
-        operation="DeregisterScalableTarget",
-        parameters={**SCALED, "ResourceId": resource},
-        what=f"scaling of {resource.split('/')[1]}",
-        why=why,
-        removes=True,
-    )
+    parameters = {**SCALED, "ResourceId": resource}
+    what = f"scaling of {resource.split('/')[1]}"
+    return _deletion("application-autoscaling", "DeregisterScalableTarget", parameters, what, why)
 
 
 def delete_policy(name: str, resource: str) -> Call:
     """Remove one scaling policy."""
-    return Call(
-        service="application-autoscaling",
-        operation="DeleteScalingPolicy",
-        parameters={**SCALED, "PolicyName": name, "ResourceId": resource},
-        what=f"scaling policy {name}",
-        why="it is not needed any more",
-        removes=True,
-    )
+    parameters = {**SCALED, "PolicyName": name, "ResourceId": resource}
+    why = "it is not needed any more"
+    return _deletion("application-autoscaling", "DeleteScalingPolicy", parameters, f"scaling policy {name}", why)
 
 
 def delete_alarm(names: Names, why: str) -> Call:
     """Remove the alarm that starts the first instance."""
-    return Call(
-        service="cloudwatch",
-        operation="DeleteAlarms",
-        parameters={"AlarmNames": [names.wake_policy]},
-        what=f"alarm {names.wake_policy}",
-        why=why,
-        removes=True,
-    )
+    name = names.wake_policy
+    return _deletion("cloudwatch", "DeleteAlarms", {"AlarmNames": [name]}, f"alarm {name}", why)
 
 
 def delete_config(name: str) -> Call:
     """Remove an endpoint configuration."""
-    return Call(
-        service="sagemaker",
-        operation="DeleteEndpointConfig",
-        parameters={"EndpointConfigName": name},
-        what=f"endpoint configuration {name}",
-        why="no endpoint uses it any more",
-        removes=True,
-    )
+    what, why = f"endpoint configuration {name}", "no endpoint uses it any more"
+    return _deletion("sagemaker", "DeleteEndpointConfig", {"EndpointConfigName": name}, what, why)
 
 
 def delete_model(name: str) -> Call:
     """Remove a model."""
-    return Call(
-        service="sagemaker",
-        operation="DeleteModel",
-        parameters={"ModelName": name},
-        what=f"model {name}",
-        why="no endpoint configuration uses it any more",
-        removes=True,
-    )
+    why = "no endpoint configuration uses it any more"
+    return _deletion("sagemaker", "DeleteModel", {"ModelName": name}, f"model {name}", why)
+
+
+def delete_topic(arn: str) -> Call:
+    """Remove a topic."""
+    what, why = f"topic {arn.rpartition(':')[2]}", "it and its subscriptions are removed"
+    return _deletion("sns", "DeleteTopic", {"TopicArn": arn}, what, why)
+
+
+def _deletion(service: str, operation: str, parameters: Parameters, what: str, why: str) -> Call:
+    return Call(service=service, operation=operation, parameters=parameters, what=what, why=why, removes=True)

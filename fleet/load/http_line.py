@@ -13,6 +13,8 @@ from fleet.load.errors import CannotMeasure
 ANSWER_WITHIN_S = 900.0
 """A ten-minute recording behind a queue of others, on the slowest of the servers."""
 
+WAV = "audio/wav"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -59,7 +61,7 @@ class HttpLine:
         self._base = address.path.rstrip("/")
         self._has_hung_up = False
 
-    def ask(self, method: str, path: str, body: bytes = b"") -> Reply:
+    def ask(self, method: str, path: str, body: bytes = b"", content_type: str = WAV) -> Reply:
         """Send one request and wait for the whole answer.
 
         A kept connection that the server closed in the meantime is opened anew, once, as HTTP clients do.
@@ -71,14 +73,14 @@ class HttpLine:
             return Reply(status=0, body=b"hung up")
         was_open = self._connection.sock is not None
         try:
-            return self._exchange(method, path, body)
+            return self._exchange(method, path, body, content_type)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             is_stale = was_open and isinstance(error, ConnectionResetError | BrokenPipeError)
             if not is_stale or self._has_hung_up:
                 return self._no_answer(error)
         try:
-            return self._exchange(method, path, body)
+            return self._exchange(method, path, body, content_type)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             return self._no_answer(error)
@@ -97,8 +99,8 @@ class HttpLine:
         """Give the line back; only for the thread that asks."""
         self._connection.close()
 
-    def _exchange(self, method: str, path: str, body: bytes) -> Reply:
-        headers = {"Content-Type": "audio/wav"} if body else {}
+    def _exchange(self, method: str, path: str, body: bytes, content_type: str) -> Reply:
+        headers = {"Content-Type": content_type} if body else {}
         self._connection.request(method, self._base + path, body or None, headers)
         answer = self._connection.getresponse()
         return Reply(status=answer.status, body=answer.read())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from fleet.load.summary import Summary
 COLOURS = {OURS: "#0072B2", SERIAL: "#D55E00", LITSERVE: "#009E73", BATCHED: "#CC79A7"}
 """Okabe and Ito's palette, which colour-blind readers tell apart; the markers do it without colour."""
 
-OTHER_COLOUR = "#000000"
 MARKERS = {OURS: "o", SERIAL: "s", LITSERVE: "^", BATCHED: "D"}
 INCHES = 4.2
 DOTS_PER_INCH = 130
@@ -91,6 +90,11 @@ def _latency(panel: Axes, record: Record, length_s: int) -> None:
     panel.yaxis.set_major_formatter(lambda value, _position: f"{value:,.0f}")
 
 
+def in_turn(looks: Mapping[str, str], record: Record, side: str) -> str:
+    """Return the look of a side that has none of its own: those of the others, in the order of the record."""
+    return tuple(looks.values())[record.sides.index(side) % len(looks)]
+
+
 def _p50_ms(summary: Summary) -> float | None:
     return summary.latency.p50_ms if summary.latency else None
 
@@ -115,8 +119,8 @@ def _line(
         panel.plot(
             *zip(*points, strict=True),
             dash,
-            color=COLOURS.get(side, OTHER_COLOUR),
-            marker=MARKERS.get(side, "o"),
+            color=COLOURS.get(side, in_turn(COLOURS, record, side)),
+            marker=MARKERS.get(side, in_turn(MARKERS, record, side)),
             markersize=5,
             label=label,
         )

@@ -171,8 +171,13 @@ _ROOFLINES = TypeAdapter(Roofline)
 
 
 def to_json(record: Record) -> str:
-    """Write a record; fractions with four digits, far below the noise."""
-    exact = json.loads(_RECORDS.dump_json(record), parse_float=lambda text: round(float(text), 4))
+    """Write a record."""
+    return rounded(_RECORDS.dump_json(record))
+
+
+def rounded(document: bytes) -> str:
+    """Lay JSON out for a file; fractions with four digits, far below the noise."""
+    exact = json.loads(document, parse_float=lambda text: round(float(text), 4))
     return json.dumps(exact, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -185,7 +190,7 @@ def from_json(text: str) -> Record:
     try:
         return _RECORDS.validate_json(text)
     except ValidationError as error:
-        raise CannotMeasure(f"this is no record of the benchmark: {_first_fault(error)}") from error
+        raise CannotMeasure(f"this is no record of the benchmark: {first_fault(error)}") from error
 
 
 def roofline_from_json(text: str, *, recording_s: int) -> Roofline:
@@ -198,11 +203,12 @@ def roofline_from_json(text: str, *, recording_s: int) -> Roofline:
         told = json.loads(text)
         return _ROOFLINES.validate_python({**told, "recording_s": recording_s})
     except ValidationError as error:
-        raise CannotMeasure(f"the roofline did not write what it should: {_first_fault(error)}") from error
+        raise CannotMeasure(f"the roofline did not write what it should: {first_fault(error)}") from error
     except (ValueError, TypeError) as error:
         raise CannotMeasure(f"the roofline did not write JSON: {text[:80]!r}") from error
 
 
-def _first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
+    """Say what is wrong with a document, in its own terms."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg'].lower()}"

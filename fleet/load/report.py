@@ -19,9 +19,9 @@ def report_of(record: Record, *, pictures: str | None = None) -> str:
         pictures: Where the plots lie, as the reader of the report sees it, with a slash at the end; None leaves them
             out.
     """
-    sections = [_head(record), _verdicts(record), _throughput(record), _pictures(pictures)]
-    sections += [_closed(record, length_s) for length_s in record.lengths_s("closed")]
-    sections += [_open(record), _mix(record), _roofline(record), _crowd(record), _upload(record), _conditions(record)]
+    sections = [_head(record), _verdicts(record), throughput(record), picture_links(pictures)]
+    sections += [closed(record, length_s) for length_s in record.lengths_s("closed")]
+    sections += [_open(record), _mix(record), _roofline(record), _crowd(record), _upload(record), conditions(record)]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -35,21 +35,23 @@ def _head(record: Record) -> str:
 
 def _verdicts(record: Record) -> str:
     rows = [(it.figure, it.wanted, it.measured, it.word) for it in verdicts_of(record)]
-    return _table(("figure", "wanted", "measured", "verdict"), rows, words=(0, 3))
+    return table(("figure", "wanted", "measured", "verdict"), rows, words=(0, 3))
 
 
-def _throughput(record: Record) -> str:
+def throughput(record: Record) -> str:
+    """Write requests a second at each number of callers, for each length of recordings."""
     callers = record.callers()
     lengths_s = record.lengths_s("closed")
     head = (f"requests/s at {' / '.join(map(str, callers))} callers", *(f"{length_s} s" for length_s in lengths_s))
     rows = []
     for side in record.sides:
         cells = [[record.closed(side, length_s, number) for number in callers] for length_s in lengths_s]
-        rows.append((label_of(side), *(" · ".join(_requests_per_s(cell) for cell in row) for row in cells)))
-    return _table(head, rows if callers else [])
+        rows.append((label_of(side), *(" · ".join(requests_per_s_of(cell) for cell in row) for row in cells)))
+    return table(head, rows if callers else [])
 
 
-def _pictures(pictures: str | None) -> str:
+def picture_links(pictures: str | None) -> str:
+    """Show the plots that lie at a place; None shows none."""
     if pictures is None:
         return ""
     return (
@@ -58,13 +60,14 @@ def _pictures(pictures: str | None) -> str:
     )
 
 
-def _closed(record: Record, length_s: int) -> str:
+def closed(record: Record, length_s: int) -> str:
+    """Write all figures of the closed loop with recordings of one length."""
     rows = [
         (label_of(side), str(one.callers), *_figures(one.summary))
         for side in record.sides
         for one in record.select("closed", side=side, recording_s=length_s)
     ]
-    return f"Recordings of {length_s} s, closed loop:\n\n" + _table(("", "callers", *FIGURES), rows)
+    return f"Recordings of {length_s} s, closed loop:\n\n" + table(("", "callers", *FIGURES), rows)
 
 
 def _open(record: Record) -> str:
@@ -74,7 +77,7 @@ def _open(record: Record) -> str:
     return (
         f"Recordings of {measured[0].recording_s} s, open loop: {measured[0].rate_per_s:.2f} requests/s arrive, "
         "answered or not; latency counts from the arrival, however late a request could be sent:\n\n"
-        + _table(("", *FIGURES), [(label_of(one.side), *_figures(one.summary)) for one in measured])
+        + table(("", *FIGURES), [(label_of(one.side), *_figures(one.summary)) for one in measured])
     )
 
 
@@ -86,7 +89,7 @@ def _mix(record: Record) -> str:
     batch = f" A batch of this container took {record.batch_ms:.0f} ms." if record.batch_ms else ""
     return (
         f"Recordings of {measured[0].recording_s} s, one caller, while a ten-minute recording is in flight.{batch}\n\n"
-        + _table(("", "the long one, s", *FIGURES), rows)
+        + table(("", "the long one, s", *FIGURES), rows)
     )
 
 
@@ -106,7 +109,7 @@ def _roofline(record: Record) -> str:
         for it in record.rooflines
     ]
     head = ("roofline, windows/s", "model alone", "batch × workers × threads", "with preprocessing", "batch × ...")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _crowd(record: Record) -> str:
@@ -131,7 +134,8 @@ def _upload(record: Record) -> str:
     )
 
 
-def _conditions(record: Record) -> str:
+def conditions(record: Record) -> str:
+    """Say what shows whether the measurement was fair."""
     sentences = []
     if record.words:
         heard = ", ".join(f"{label_of(side)} {words}" for side, words in record.words.items())
@@ -157,7 +161,7 @@ FIGURES = (
 
 
 def _figures(summary: Summary) -> Iterator[str]:
-    yield _requests_per_s(summary)
+    yield requests_per_s_of(summary)
     yield f"{summary.windows_per_s:.1f}"
     yield f"{summary.rtfx:,.0f}"
     yield from _latencies(summary.latency)
@@ -173,11 +177,12 @@ def _latencies(spread: Spread | None) -> Iterator[str]:
             yield f"{taken_ms:,.0f}"
 
 
-def _requests_per_s(summary: Summary | None) -> str:
+def requests_per_s_of(summary: Summary | None) -> str:
+    """Write a throughput; a dash for none."""
     return "-" if summary is None else f"{summary.requests_per_s:.2f}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: Sequence[int] = (0,)) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: Sequence[int] = (0,)) -> str:
     """Write a table; columns of figures are set to the right, those of `words` to the left."""
     rows = list(rows)
     if not rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleet.load.driver import run
@@ -29,22 +29,12 @@ class Loads:
     Attributes:
         callers: Of the closed loops, each with every length of recordings.
         recordings: By their length in seconds, the shortest first.
-        short: Recordings that one caller sends beside the long one.
-        long: The recording that is in flight meanwhile.
         seconds: How long each load runs.
-        rate_per_s: Requests a second of the open loop; None takes a share of the best closed loop.
-        arrivals: Of the open loop.
-        crowd: As many callers as a server lets in, for servers that are put under it.
     """
 
     callers: tuple[int, ...]
     recordings: Mapping[int, tuple[Recording, ...]]
-    short: tuple[Recording, ...]
-    long: Recording
     seconds: float
-    rate_per_s: float | None
-    arrivals: Arrivals
-    crowd: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +55,12 @@ class Turns:
     Attributes:
         loads: What each of them gets.
         sides: The servers, frozen to begin with.
-        crowded: Names of those that get the crowd.
         tell: Called before each measurement with what it will be.
         mix_log: What our log said while the mix ran.
     """
 
     loads: Loads
     sides: Sequence[Side]
-    crowded: frozenset[str]
     tell: Callable[[str], None]
     mix_log: list[str] = field(default_factory=list)
     _runs: dict[_Cell, list[Run]] = field(default_factory=lambda: defaultdict(list))
@@ -81,12 +69,6 @@ class Turns:
     _rate_per_s: float | None = None
     _turn: int = 0
 
-    @property
-    def count(self) -> int:
-        """How many measurements a round has."""
-        loads = len(self.loads.recordings) * len(self.loads.callers) + len(("open", "mix"))
-        return loads * len(self.sides) + sum(side.name in self.crowded for side in self.sides)
-
     def closed(self, length_s: int) -> None:
         """Run the closed loops with recordings of one length."""
         for callers in self.loads.callers:
@@ -94,39 +76,39 @@ class Turns:
             for side in self._in_turn():
                 self._run(side, _Cell(side=side.name, kind="closed", recording_s=length_s, callers=callers), plan)
 
-    def open(self, *, seed: int) -> None:
-        """Run the open loop with the shortest recordings; after `closed`, which tells the rate."""
+    def open(self, *, rate_per_s: float | None, arrivals: Arrivals, seed: int) -> None:
+        """Run the open loop with the shortest recordings; after `closed`, which tells the rate.
+
+        Args:
+            rate_per_s: Requests a second; None takes a share of the best closed loop.
+            arrivals: How they follow one another.
+            seed: Of the random ones.
+        """
         length_s = min(self.loads.recordings)
         if self._rate_per_s is None:
-            self._rate_per_s = self.loads.rate_per_s or SHARE_OF_BEST * self._best_rate(length_s)
-        load = Open(rate_per_s=self._rate_per_s, seconds=self.loads.seconds, arrivals=self.loads.arrivals, seed=seed)
+            self._rate_per_s = rate_per_s or SHARE_OF_BEST * self._best_rate(length_s)
+        load = Open(rate_per_s=self._rate_per_s, seconds=self.loads.seconds, arrivals=arrivals, seed=seed)
         plan = Plan(load=load, recordings=self.loads.recordings[length_s])
         for side in self._in_turn():
             cell = _Cell(side=side.name, kind="open", recording_s=length_s, rate_per_s=self._rate_per_s)
             self._run(side, cell, plan)
 
-    def mix(self) -> None:
-        """Send short recordings beside the long one, and keep what our log says of that time."""
-        plan = Plan(
-            load=self._callers(1),
-            recordings=self.loads.short,
-            company=(self.loads.long,),
-        )
-        length_s = round(self.loads.short[0].duration_s)
+    def mix(self, short: tuple[Recording, ...], *, long: Recording) -> None:
+        """Send short recordings while the long one is in flight, and keep what our log says of that time."""
+        plan = Plan(load=self._callers(1), recordings=short, company=(long,))
+        length_s = round(short[0].duration_s)
         for side in self._in_turn():
             start = side.log_size()
             self._run(side, _Cell(side=side.name, kind="mix", recording_s=length_s, callers=1), plan)
             if side.name == OURS:
                 self.mix_log += side.log_since(start)
 
-    def crowd(self) -> None:
-        """Ask /ping in a crowd."""
+    def crowd(self, callers: int, *, sides: Iterable[Side]) -> None:
+        """Ask /ping in a crowd, of so many callers, at some of the servers."""
         length_s = min(self.loads.recordings)
-        plan = Plan(load=self._callers(self.loads.crowd), recordings=self.loads.recordings[length_s])
-        for side in self.sides:
-            if side.name in self.crowded:
-                cell = _Cell(side=side.name, kind="crowd", recording_s=length_s, callers=self.loads.crowd)
-                self._run(side, cell, plan)
+        plan = Plan(load=self._callers(callers), recordings=self.loads.recordings[length_s])
+        for side in sides:
+            self._run(side, _Cell(side=side.name, kind="crowd", recording_s=length_s, callers=callers), plan)
 
     def measured(self) -> Iterator[Measured]:
         """Sum up what was run."""

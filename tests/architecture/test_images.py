@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from pathlib import Path
 
 import pytest
 
@@ -19,10 +15,7 @@ from transcriber.settings import Settings
 
 NAMES = ["Dockerfile", "Dockerfile.gpu"]
 MODELS = {"Dockerfile": "demo", "Dockerfile.gpu": "Systran/faster-whisper-large-v3"}
-LOCKS = sorted(ROOT.glob("requirements*.txt"))
 IMAGE_LOCKS = {"Dockerfile": "requirements.txt", "Dockerfile.gpu": "requirements-gpu.txt"}
-PARAKEET_LOCKS = {"Dockerfile": "requirements-parakeet.txt", "Dockerfile.gpu": "requirements-parakeet-gpu.txt"}
-VOXTRAL_LOCK = "requirements-voxtral.txt"
 COMPUTE_TYPES = {"Dockerfile": "default", "Dockerfile.gpu": "float16"}
 
 ONLY_ON_GPU = {"NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_CACHE_PATH"}
@@ -219,86 +212,6 @@ def test_allocator_is_set_alike_in_the_image_and_outside_of_it() -> None:
     assert environment("Dockerfile")["GLIBC_TUNABLES"] == "".join(re.findall(r'"(.*?)"', outside[1]))
 
 
-def requirements(text: str) -> Iterator[str]:
-    """Yield each requirement with its continued lines."""
-    for line in re.sub(r"\\\n\s*", "", text).splitlines():
-        if line.strip() and not line.lstrip().startswith("#"):
-            yield line
-
-
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
-def test_every_requirement_is_locked_by_hash_and_none_names_an_index(lock: Path) -> None:
-    found = list(requirements(lock.read_text("utf-8")))
-
-    assert found
-    for requirement in found:
-        assert re.match(r"[a-z0-9][a-z0-9._-]*==\S+ ", requirement), requirement
-        assert "--hash=sha256:" in requirement, requirement
-
-
-def packages(name: str) -> set[str]:
-    return {requirement.split("==")[0] for requirement in requirements((ROOT / name).read_text("utf-8"))}
-
-
-@pytest.mark.parametrize("name", IMAGE_LOCKS.values())
-def test_images_carry_no_torch_no_ffmpeg_and_no_cudnn(name: str) -> None:
-    assert not {package for package in packages(name) if re.search(r"torch|ffmpeg|cudnn|triton", package)}
-
-
-@pytest.mark.parametrize("name", PARAKEET_LOCKS.values())
-def test_parakeet_images_carry_nothing_of_whisper_but_the_file_that_finds_speech(name: str) -> None:
-    """faster-whisper holds Silero's model; what it would bring along is left out of the lock and of the image."""
-    assert not packages(name) & {"ctranslate2", "tokenizers", "onnx", "onnx-asr", "torch"}
-    assert "faster-whisper" in packages(name)
-    assert packages("requirements.txt") - packages(name) - {"onnxruntime"} == {"ctranslate2", "tokenizers"}
-
-
-def test_one_onnx_runtime_is_installed() -> None:
-    """onnxruntime and onnxruntime-gpu install the same folder."""
-    assert packages("requirements-parakeet.txt") & {"onnxruntime", "onnxruntime-gpu"} == {"onnxruntime"}
-    assert packages("requirements-parakeet-gpu.txt") & {"onnxruntime", "onnxruntime-gpu"} == {"onnxruntime-gpu"}
-    assert "nvidia-cudnn-cu12" in packages("requirements-parakeet-gpu.txt")
-
-
-def test_parakeet_images_run_the_versions_of_the_whisper_image() -> None:
-    whisper, parakeet = (
-        {requirement.split()[0] for requirement in requirements((ROOT / name).read_text("utf-8"))}
-        for name in ("requirements.txt", "requirements-parakeet.txt")
-    )
-
-    assert parakeet < whisper
-
-
-def test_voxtral_images_carry_nothing_of_whisper_but_the_file_that_finds_speech() -> None:
-    assert not packages(VOXTRAL_LOCK) & {"ctranslate2", "onnx", "onnx-asr", "onnxruntime-gpu"}
-    assert {"faster-whisper", "onnxruntime", "torch", "transformers", "mistral-common"} <= packages(VOXTRAL_LOCK)
-
-
-def test_voxtral_images_run_the_versions_of_the_others_but_for_numpy() -> None:
-    """mistral-common wants an older one on Python 3.11."""
-    locked = {name: set(requirements((ROOT / name).read_text("utf-8"))) for name in ("requirements.txt", VOXTRAL_LOCK)}
-    whisper, voxtral = (dict(line.split()[0].split("==") for line in lines) for lines in locked.values())
-
-    assert {name for name in whisper.keys() & voxtral.keys() if whisper[name] != voxtral[name]} <= {"numpy"}
-
-
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
-def test_every_lock_is_one_that_make_writes(lock: Path) -> None:
-    recipe = (ROOT / "Makefile").read_text("utf-8").split("lock:", 1)[1].split("clean:", 1)[0]
-
-    assert lock.stem in recipe.split("for name in ")[1].split(";")[0].split()
-
-
-def test_gpu_image_runs_the_versions_of_the_cpu_image_and_cublas_12() -> None:
-    cpu, gpu = (
-        {requirement.split()[0] for requirement in requirements((ROOT / name).read_text("utf-8"))}
-        for name in IMAGE_LOCKS.values()
-    )
-
-    assert cpu < gpu
-    assert {requirement.rsplit(".", 3)[0] for requirement in gpu - cpu} == {"nvidia-cublas-cu12==12"}
-
-
 def is_sent(path: str) -> bool:
     """Say whether the builder is given a file: the last line of .dockerignore that matches decides."""
     sent = True
@@ -348,109 +261,3 @@ def matches(path: str, pattern: str) -> bool:
 )
 def test_builder_is_given_what_the_images_are_made_of(path: str, expected: bool) -> None:
     assert is_sent(path) == expected
-
-
-def build(*arguments: str, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [ROOT / "scripts" / "build_image.sh", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-        env={"PATH": path},
-    )
-
-
-def test_build_script_says_what_it_does() -> None:
-    ended = build("--help")
-
-    assert ended.returncode == 0
-    assert ended.stdout.startswith("usage:")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["--gpus"], "unknown option --gpus"),
-        (["--model"], "--model wants a value"),
-        (["--builder", "kaniko"], "docker or buildah, not kaniko"),
-        (["--family", "owl"], "whisper, parakeet or voxtral, not owl"),
-    ],
-)
-def test_build_script_refuses_what_it_does_not_know_in_one_line(arguments: list[str], expected: str) -> None:
-    ended = build(*arguments)
-
-    assert ended.returncode == 2
-    assert expected in ended.stderr
-    assert ended.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("daemon_answers", "arguments", "expected"),
-    [
-        (
-            True,
-            [],
-            (
-                "docker build --provenance=false --output type=docker --file {root}/Dockerfile --platform linux/amd64"
-                " --tag transcriber:cpu {root}"
-            ),
-        ),
-        (
-            False,
-            ["--gpu", "--model", "acme/whisper", "--revision", "v2"],
-            (
-                "buildah build --format docker --layers --file {root}/Dockerfile.gpu --platform linux/amd64"
-                " --tag transcriber:gpu --build-arg MODEL_ID=acme/whisper --build-arg MODEL_REVISION=v2 {root}"
-            ),
-        ),
-        (
-            True,
-            ["--family", "parakeet", "--compute-type", "int8"],
-            (
-                "docker build --provenance=false --output type=docker --file {root}/Dockerfile --platform linux/amd64"
-                " --tag transcriber:parakeet-cpu --build-arg REQUIREMENTS=requirements-parakeet.txt"
-                " --build-arg MODEL_ID=istupakov/parakeet-tdt-0.6b-v3-onnx --build-arg COMPUTE_TYPE=int8 {root}"
-            ),
-        ),
-        (
-            True,
-            ["--gpu", "--family", "voxtral"],
-            (
-                "docker build --provenance=false --output type=docker --file {root}/Dockerfile.gpu"
-                " --platform linux/amd64 --tag transcriber:voxtral-gpu"
-                " --build-arg REQUIREMENTS=requirements-voxtral.txt"
-                " --build-arg MODEL_ID=mistralai/Voxtral-Mini-3B-2507 --build-arg COMPUTE_TYPE=default {root}"
-            ),
-        ),
-        (
-            True,
-            ["--gpu", "--family", "parakeet", "--model", "acme/parakeet", "--tag", "x"],
-            (
-                "docker build --provenance=false --output type=docker --file {root}/Dockerfile.gpu"
-                " --platform linux/amd64 --tag x --build-arg REQUIREMENTS=requirements-parakeet-gpu.txt"
-                " --build-arg COMPUTE_TYPE=default --build-arg MODEL_ID=acme/parakeet {root}"
-            ),
-        ),
-        (
-            True,
-            ["--builder", "buildah", "--base", "acme/python", "--tag", "x", "--token-file", "t", "--", "--no-cache"],
-            (
-                "buildah build --format docker --layers --file {root}/Dockerfile --platform linux/amd64 --tag x"
-                " --build-arg BASE_IMAGE=acme/python --secret id=hf_token,src=t --no-cache {root}"
-            ),
-        ),
-    ],
-)
-def test_build_script_hands_the_choices_on_to_the_builder(
-    daemon_answers: bool, arguments: list[str], expected: str, tmp_path: Path
-) -> None:
-    for builder, answer in (("docker", "true" if daemon_answers else "false"), ("buildah", "true")):
-        program = tmp_path / builder
-        program.write_text(f'#!/bin/sh\n[ "$1" = info ] && exec {answer}\necho {builder} "$@"\n')
-        program.chmod(0o755)
-
-    ended = build(*arguments, path=f"{tmp_path}:{os.environ['PATH']}")
-
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.strip() == expected.format(root=ROOT)

@@ -15,6 +15,7 @@ from botocore.session import get_session
 from moto import mock_aws
 
 from tests.conftest import ROOT
+from tests.policies import grants
 from transcriber.audio.disk import Disk
 from transcriber.audio.fetch import Fetcher
 from transcriber.audio.sources import S3Object
@@ -57,19 +58,8 @@ HARMLESS = {"close", "meta", "exceptions"}
 ARN = r"arn:aws:(?P<service>[a-z0-9]+):(?:REGION)?:(?:ACCOUNT_ID)?:\S+"
 
 
-def listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
-
-
-def grants() -> Iterator[tuple[str, str]]:
-    for statement in STATEMENTS:
-        for action in listed(statement["Action"]):
-            for resource in listed(statement["Resource"]):
-                yield action, resource
-
-
 def test_role_may_do_what_the_service_needs_and_no_more() -> None:
-    assert {action for action, _ in grants()} == NEEDS
+    assert {action for action, _ in grants(STATEMENTS)} == NEEDS
 
 
 def speaking() -> Iterator[ast.Module]:
@@ -106,7 +96,7 @@ def test_role_may_do_every_call_that_the_container_makes() -> None:
 
     assert not named & others, "transfers, paginators and waiters make calls of their own"
     assert called
-    assert {f"s3:{CALLED_OTHERWISE.get(name, name)}" for name in called} <= {action for action, _ in grants()}
+    assert {f"s3:{CALLED_OTHERWISE.get(name, name)}" for name in called} <= {action for action, _ in grants(STATEMENTS)}
 
 
 @mock_aws
@@ -140,10 +130,10 @@ def test_no_two_statements_share_a_name() -> None:
 
 
 def test_everything_is_granted_only_where_aws_demands_it() -> None:
-    assert {action for action, resource in grants() if resource == "*"} == ON_ANYTHING
+    assert {action for action, resource in grants(STATEMENTS) if resource == "*"} == ON_ANYTHING
 
 
-@pytest.mark.parametrize(("action", "resource"), [grant for grant in grants() if grant[1] != "*"])
+@pytest.mark.parametrize(("action", "resource"), [grant for grant in grants(STATEMENTS) if grant[1] != "*"])
 def test_every_resource_is_one_of_the_service_that_the_action_is_of(action: str, resource: str) -> None:
     match = re.fullmatch(ARN, resource)
 
@@ -152,7 +142,7 @@ def test_every_resource_is_one_of_the_service_that_the_action_is_of(action: str,
     assert "*" not in resource.rsplit(":", 1)[1].rstrip("*")
 
 
-@pytest.mark.parametrize(("action", "resource"), [grant for grant in grants() if grant[0].startswith("s3:")])
+@pytest.mark.parametrize(("action", "resource"), [grant for grant in grants(STATEMENTS) if grant[0].startswith("s3:")])
 def test_buckets_are_listed_and_their_objects_read_and_written(action: str, resource: str) -> None:
     assert resource.endswith("/*") == (action != "s3:ListBucket")
 
@@ -166,7 +156,7 @@ def test_metrics_go_to_the_namespaces_of_sagemaker_only() -> None:
 
 
 def test_page_explains_every_placeholder_and_fills_it_in() -> None:
-    placeholders = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)*\b", " ".join(resource for _, resource in grants())))
+    placeholders = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)*\b", " ".join(resource for _, resource in grants(STATEMENTS))))
 
     for placeholder in placeholders:
         assert f"`{placeholder}`" in PAGE

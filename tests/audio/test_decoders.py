@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.audio.sound_files import sound_file
+from tests.patience import wait_until
 from transcriber.audio.decode import decode
 from transcriber.audio.decoders import Decoders
 from transcriber.audio.waveform import Pcm
@@ -222,7 +223,4 @@ def decoder_pids(template: int) -> list[int]:
 
 
 def wait_for_end_of(*pids: int) -> None:
-    deadline_s = time.monotonic() + 10
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
-        assert time.monotonic() < deadline_s, "decoders were left behind"
-        time.sleep(0.01)  # there is no other clock than the other processes' own
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the end of the decoders")

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import gc
-import resource
 import threading
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -111,15 +109,6 @@ def test_many_threads_never_take_too_much() -> None:
 
     assert max(most) <= 50
     assert disk.used_bytes == 0
-
-
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """Let no file of this process grow above 64 KiB: the disk complains as a full one does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.usefixtures("small_disk")

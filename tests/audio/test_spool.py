@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import resource
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -130,15 +129,6 @@ def test_nothing_leaks_when_the_user_fails() -> None:
         raise KeyError
 
     assert not open_files()
-
-
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """Let no file of this process grow above 64 KiB: the disk complains as a full one does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("pieces", [[b"a" * 100_000], [b"a" * 1000] * 100, [b"a" * 65_536, b"b"]])

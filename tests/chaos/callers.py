@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -337,3 +337,11 @@ def write(file: Path, text: str) -> None:
     """Write a file, and the folders on the way to it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, "utf-8")
+
+
+def publish(figures: Mapping[str, object], file: Path | None) -> None:
+    """Print figures as JSON, and write them to a file when there is one."""
+    text = json.dumps(figures, indent=2, ensure_ascii=False)
+    print(text)
+    if file:
+        write(file, text + "\n")

@@ -10,7 +10,6 @@ same order; what they meet is up to the machine.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
@@ -20,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.callers import Books, Outcome, Pings, Times, honest_callers, learn, pinging, write
+from tests.chaos.callers import Books, Outcome, Pings, Times, honest_callers, learn, pinging, publish
 from tests.chaos.container import Log, end_in_order, holdings_in_calm, running
 from tests.chaos.faults import LETHAL, MILD, SETTINGS, Fault, Scene, fill_the_pool, wait_ready
 from tests.chaos.store import open_store
@@ -79,7 +78,7 @@ def run(*, rounds: int, seed: int, callers: int = CALLERS, mild: tuple[Fault, ..
                     before = holdings_in_calm(container, store.port)
                 with honest_callers(container.port, n=callers, seed=seed + number, times=times, books=seen.honest):
                     for fault in faults:
-                        time.sleep(chance.uniform(0, LONGEST_PAUSE_S))
+                        time.sleep(chance.uniform(0, LONGEST_PAUSE_S))  # callers go on; faults come at any moment
                         began_s = time.monotonic()
                         seen.faults[fault.__name__] += fault(scene)
                         seen.not_ready += not wait_ready(scene)
@@ -155,10 +154,7 @@ def main() -> None:
     arguments = parser.parse_args()
     end_in_order()
     figures = figures_of(run(rounds=arguments.rounds, seed=arguments.seed, callers=arguments.callers))
-    text = json.dumps(figures, indent=2, ensure_ascii=False)
-    print(text)
-    if arguments.save:
-        write(arguments.save, text + "\n")
+    publish(figures, arguments.save)
     if not is_well(figures):
         sys.exit("chaos: something went wrong; the figures above say what")
 

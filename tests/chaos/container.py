@@ -9,16 +9,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from tests.chaos.processes import Holdings, children_of, descendants_of, holdings_of, identity_of
 from tests.conftest import DEMO_MODEL, ROOT
 from tests.http_contract.conftest import CREDENTIALS, free_port
+from tests.patience import comes_about
 
 READY_WITHIN_S = 120.0
 ENDED_WITHIN_S = 60.0
@@ -155,7 +155,7 @@ class Container:
             left[:] = [pid for pid, started in self._seen if identity_of(pid) == (pid, started)]
             return not left
 
-        wait_until(are_gone, within_s=10)
+        comes_about(are_gone, within_s=10)
         return left
 
     def holdings(self, *, store_port: int | None = None) -> Holdings:
@@ -179,23 +179,13 @@ def holdings_in_calm(container: Container, store_port: int | None = None) -> Hol
         last = [(look.open_files, look.unnamed_files, look.threads) for look in looks[-CALM_LOOKS:]]
         return len(last) == CALM_LOOKS and len(set(last)) == 1
 
-    wait_until(are_alike, within_s=10)
+    comes_about(are_alike, within_s=10)
     return min(looks[-CALM_LOOKS:], key=lambda look: (look.unnamed_files, look.open_files))
 
 
 def end_in_order() -> None:
     """Have a program that is told to end stop its container first."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-
-
-def wait_until(is_so: Callable[[], Any], *, within_s: float) -> bool:
-    """Look again and again; False when it did not come about."""
-    ends_s = time.monotonic() + within_s
-    while not is_so():
-        if time.monotonic() > ends_s:
-            return False
-        time.sleep(LOOK_EVERY_S)  # there is no other clock than the other process's own
-    return True
 
 
 @contextmanager

@@ -17,10 +17,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from tests.chaos.callers import Books, Outcome, Times, call, ping, send_body, short_recordings
-from tests.chaos.container import READY_WITHIN_S, Container, wait_until
+from tests.chaos.container import READY_WITHIN_S, Container
 from tests.chaos.store import BUCKET
 from tests.conftest import DATA
 from tests.fuzz.mutations import mutated
+from tests.patience import comes_about
 
 IN_FLIGHT = 8
 """MAX_REQUESTS_IN_FLIGHT of the container."""
@@ -71,7 +72,7 @@ def kill_the_template(scene: Scene) -> int:
         return 0
     scene.times.decoder_kills_s.append(time.monotonic())
     os.kill(template, signal.SIGKILL)
-    wait_until(lambda: scene.container.template != template, within_s=10)
+    comes_about(lambda: scene.container.template != template, within_s=10)
     scene.times.decoder_kills_s.append(time.monotonic())
     return 1
 
@@ -105,7 +106,7 @@ def stop_sending(scene: Scene) -> int:
             if number % 4:
                 with suppress(OSError):
                     caller.sendall(b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nRIFF")
-        time.sleep(scene.chance.uniform(0.5, 1.5) * BODY_STALL_S)
+        time.sleep(scene.chance.uniform(0.5, 1.5) * BODY_STALL_S)  # about as long as the container lets them
     finally:
         for caller in callers:
             caller.close()
@@ -133,7 +134,7 @@ def fill_the_disk(scene: Scene) -> int:
         _soft, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
         resource.prlimit(worker, resource.RLIMIT_FSIZE, (TINY_FILE_BYTES, hard))
         try:
-            time.sleep(FULL_FOR_S)
+            time.sleep(FULL_FOR_S)  # callers go on meanwhile
         finally:
             resource.prlimit(worker, resource.RLIMIT_FSIZE, (hard, hard))
         return 1
@@ -180,7 +181,7 @@ def kill_the_worker(scene: Scene) -> int:
     scene.times.note_unready()
     scene.times.kills_s.append(time.monotonic())
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: container.worker not in (None, worker), within_s=READY_WITHIN_S)
+    comes_about(lambda: container.worker not in (None, worker), within_s=READY_WITHIN_S)
     scene.times.kills_s.append(time.monotonic())
     return 1
 
@@ -200,7 +201,7 @@ LETHAL: tuple[Fault, ...] = (kill_the_worker, stop_and_start)
 
 def wait_ready(scene: Scene) -> bool:
     """Wait until /ping says that the container is ready."""
-    is_ready = wait_until(lambda: ping(scene.container.port) == 200, within_s=READY_WITHIN_S)
+    is_ready = comes_about(lambda: ping(scene.container.port) == 200, within_s=READY_WITHIN_S)
     scene.times.note_ready()
     scene.container.remember_processes()
     return is_ready
@@ -211,7 +212,7 @@ def fill_the_pool(scene: Scene) -> None:
     wait_s = time.monotonic() + BODY_STALL_S
     stop_sending(scene)
     flood(scene)
-    time.sleep(max(0.0, wait_s - time.monotonic()))
+    time.sleep(max(0.0, wait_s - time.monotonic()))  # until the container has hung up on the last of them
 
 
 def _hostile(scene: Scene, body: bytes, *, may: set[int], what: str = "") -> None:

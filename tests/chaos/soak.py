@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.callers import Books, Outcome, Pings, Times, honest_callers, learn, pinging, write
+from tests.chaos.callers import Books, Outcome, Pings, Times, honest_callers, learn, pinging, publish, write
 from tests.chaos.container import Container, end_in_order, holdings_in_calm, running
 from tests.chaos.faults import MILD, SETTINGS, Scene, fill_the_pool, wait_ready
 from tests.chaos.soak_verdict import Curve, Verdict, judge
@@ -105,7 +105,7 @@ def soak(*, minutes: float, seed: int, fault_every_s: float = FAULT_EVERY_S) -> 
         calling = honest_callers(container.port, n=CALLERS, seed=seed, times=times, books=seen.honest, pause_s=PAUSE_S)
         with calling, pinging(container.port, times) as seen.pings:
             while (left_s := ends_s - time.monotonic()) > 0:
-                time.sleep(min(left_s, fault_every_s * chance.uniform(0.5, 1.5)))
+                time.sleep(min(left_s, fault_every_s * chance.uniform(0.5, 1.5)))  # the callers call meanwhile
                 if time.monotonic() < ends_s:
                     fault = chance.choice(MILD)
                     seen.faults[fault.__name__] += fault(scene)
@@ -188,10 +188,7 @@ def main() -> None:
     end_in_order()
     seen = soak(minutes=arguments.minutes, seed=arguments.seed)
     figures = figures_of(seen)
-    text = json.dumps(figures, indent=2, ensure_ascii=False)
-    print(text)
-    if arguments.save:
-        write(arguments.save, text + "\n")
+    publish(figures, arguments.save)
     if arguments.samples:
         write(arguments.samples, "\n".join(json.dumps(asdict(sample)) for sample in seen.samples) + "\n")
     if arguments.plot:

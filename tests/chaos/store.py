@@ -98,7 +98,7 @@ class Store:
         for at in range(0, len(rest), step):
             request.wfile.write(rest[at : at + step])
             if manner == "slow":
-                time.sleep(SLOW_PAUSE_S)
+                time.sleep(SLOW_PAUSE_S)  # to be slow is what is asked of it
 
 
 class _Server(ThreadingHTTPServer):

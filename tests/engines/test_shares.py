@@ -6,11 +6,10 @@ from hypothesis import strategies as st
 
 from transcriber.engines.model_file import Shape
 from transcriber.engines.shares import (
-    CACHED_BATCH_WINDOWS,
-    CACHED_MODEL_BYTES,
     CPU_BATCH_WINDOWS,
     KNEE_WINDOWS,
     MOST_WORKERS,
+    SMALL_BATCH_WINDOWS,
     SMALL_MODEL_BYTES,
     Share,
     item_bytes,
@@ -101,9 +100,9 @@ def test_a_cpu_is_shared_out_by_the_models_size(model_bytes: int, chosen: dict[s
 @pytest.mark.parametrize(
     ("model_bytes", "expected"),
     [
-        (1, CACHED_BATCH_WINDOWS),
-        (CACHED_MODEL_BYTES - 1, CACHED_BATCH_WINDOWS),
-        (CACHED_MODEL_BYTES, CPU_BATCH_WINDOWS),
+        (1, SMALL_BATCH_WINDOWS),
+        (SMALL_MODEL_BYTES - 1, SMALL_BATCH_WINDOWS),
+        (SMALL_MODEL_BYTES, CPU_BATCH_WINDOWS),
     ],
 )
 def test_a_model_that_stays_in_the_caches_gets_small_batches(model_bytes: int, expected: int) -> None:

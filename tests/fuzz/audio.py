@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import io
-import json
 import os
 import random
 import sys
@@ -35,12 +34,13 @@ from tests.chaos.callers import (
     code_of,
     honest_callers,
     learn,
-    write,
+    publish,
 )
-from tests.chaos.container import end_in_order, holdings_in_calm, running, wait_until
+from tests.chaos.container import end_in_order, holdings_in_calm, running
 from tests.chaos.faults import Scene, fill_the_pool, wait_ready
 from tests.chaos.processes import descendants_of
 from tests.fuzz.mutations import mutated
+from tests.patience import comes_about
 from transcriber.audio.decoders import Decoders
 from transcriber.errors import NotAudio, TooLarge
 
@@ -98,7 +98,7 @@ def decode_files(numbers: range, *, threads: int = THREADS) -> Fuzzed:
     fds = _open_files() - before[1]
     idle = len(decoders._idle)
     decoders.close()
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), within_s=10)
+    comes_about(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), within_s=10)
     fuzzed.leaked = {
         "descriptors": max(0, fds - idle),
         "threads": max(0, threading.active_count() - before[0]),
@@ -220,10 +220,7 @@ def main() -> None:
     arguments = parser.parse_args()
     end_in_order()
     figures = figures_of(files=arguments.files, served=arguments.served, first=arguments.first)
-    text = json.dumps(figures, indent=2, ensure_ascii=False)
-    print(text)
-    if arguments.save:
-        write(arguments.save, text + "\n")
+    publish(figures, arguments.save)
     if not is_well(figures):
         sys.exit("fuzz: something was found; the figures above say what")
 

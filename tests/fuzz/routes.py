@@ -34,7 +34,7 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
-from tests.chaos.callers import ANSWER_WITHIN_S, Books, Times, code_of, honest_callers, learn, write
+from tests.chaos.callers import ANSWER_WITHIN_S, Books, Times, code_of, honest_callers, learn, publish
 from tests.chaos.container import end_in_order, holdings_in_calm, running
 from tests.chaos.faults import Scene, wait_ready
 from tests.chaos.store import open_store
@@ -193,10 +193,7 @@ def main() -> None:
     arguments = parser.parse_args()
     end_in_order()
     figures = figures_of(examples=arguments.examples, seed=arguments.seed)
-    text = json.dumps(figures, indent=2, ensure_ascii=False)
-    print(text)
-    if arguments.save:
-        write(arguments.save, text + "\n")
+    publish(figures, arguments.save)
     if not is_well(figures):
         sys.exit("fuzz: something was found; the figures above say what")
 

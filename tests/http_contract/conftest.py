@@ -9,8 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.conftest import DEMO_MODEL, ROOT
+from tests.patience import comes_about, wait_until
 
 BUCKET = "recordings"
 READY_WITHIN_S = 60
@@ -116,23 +117,13 @@ def start(tmp: Path, *arguments: str, port: int | None = None, **environ: str) -
 
 
 def wait_ready(server: Server) -> None:
-    deadline = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < deadline:
+    def is_ready() -> bool:
         assert server.process.poll() is None, server.log.read_text()
-        try:
-            if server.send(method="GET", path="/ping").status == 200:
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)  # there is no other clock than the other process's own
-    raise AssertionError(server.log.read_text())
+        with suppress(OSError):
+            return server.send(method="GET", path="/ping").status == 200
+        return False
 
-
-def wait_for(true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WITHIN_S
-    while not true():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)  # there is no other clock than the other process's own
+    assert comes_about(is_ready, within_s=READY_WITHIN_S), server.log.read_text()
 
 
 def line_of(server: Server, request_id: str) -> dict[str, Any]:
@@ -143,8 +134,7 @@ def line_of(server: Server, request_id: str) -> dict[str, Any]:
         requests = [entry for entry in entries if entry["event"].startswith("request ")]
         return [entry for entry in requests if entry["request_id"] == request_id]
 
-    wait_for(lambda: bool(found()))
-    (line,) = found()
+    (line,) = wait_until(found, f"the line of request {request_id}")
     return line
 
 

@@ -44,7 +44,7 @@ CALLER = """
             except OSError:
                 pass
             assert time.monotonic() < ends_s and server.poll() is None
-            time.sleep(0.05)
+            time.sleep(0.05)  # there is no other clock than the server's own
         answers = [send("POST", "/invocations", open(sys.argv[1], "rb"))]
         answers.append(send("POST", "/invocations", '{"s3_uri": "s3://calls/monday.mp3"}'))
     finally:

@@ -52,7 +52,7 @@ while ready != 200 and time.monotonic() < ends:
         ready, _ = ask("GET", "/ping")
     except OSError:
         pass
-    time.sleep(0.05)
+    time.sleep(0.05)  # there is no other clock than the server's own
 rows = [line.split() for name in ("tcp", "tcp6") for line in open("/proc/net/" + name).readlines()[1:]]
 listening = [int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"]
 status, body = ask("POST", "/invocations", recording)

@@ -16,9 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from app import create
 from inference import ModelService
 from tests.conftest import DATA
-from tests.http_contract.conftest import BUCKET, WITHIN_S, Answer, Server, line_of, start, stop, wait_for, wait_ready
+from tests.http_contract.conftest import BUCKET, WITHIN_S, Answer, Server, line_of, start, stop, wait_ready
 from tests.observability.conftest import lines
 from tests.observability.test_emf import check_embedded
+from tests.patience import wait_until
 from transcriber.audio.disk import Disk
 from transcriber.errors import DeviceFault
 from transcriber.observability.accounts import STEPS
@@ -143,7 +144,7 @@ def test_metrics_and_lines_say_the_same_of_every_kind_of_request(told: Server, s
 
 
 def test_the_model_is_busy_for_as_long_as_its_requests_say(told: Server) -> None:
-    wait_for(lambda: is_idle(samples(told)))  # those who left may have a batch that runs
+    wait_until(lambda: is_idle(samples(told)))  # those who left may have a batch that runs
     before = samples(told)
     found = [send(told, LONG, f"busy-{number}")[1] for number in range(2)]
     after = samples(told)
@@ -165,7 +166,7 @@ def test_metrics_are_answered_when_nobody_else_is_let_in(told: Server) -> None:
         caller.putheader("Content-Length", str(len(SHORT)))
         caller.putheader(ID, f"slow-{number}")
         caller.endheaders(SHORT[:100])
-    wait_for(lambda: samples(told)[("stt_requests_in_flight",)] == 2)
+    wait_until(lambda: samples(told)[("stt_requests_in_flight",)] == 2)
     shed, line = send(told, SHORT, "shed")
     full = samples(told)
     for number, caller in enumerate(callers):
@@ -182,7 +183,7 @@ def test_metrics_are_answered_when_nobody_else_is_let_in(told: Server) -> None:
 
 
 def test_looking_is_not_counted(told: Server) -> None:
-    wait_for(lambda: is_idle(samples(told)))  # those who left may have a batch that runs
+    wait_until(lambda: is_idle(samples(told)))  # those who left may have a batch that runs
     before = samples(told)
     log = told.log.read_text("utf-8")
     for method, path in (("GET", "/ping"), ("POST", "/ping"), ("GET", "/metrics"), ("GET", "/execution-parameters")):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -12,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import DATA
+from tests.http_contract import families
 from tests.http_contract.conftest import READY_WITHIN_S, Server, start, stop, wait_ready
-
-SPEECH = (DATA / "en-two-phrases.mp3").read_bytes()
-LONG = (DATA / "two-minutes.flac").read_bytes()
+from tests.http_contract.families import LONG, ask
+from tests.patience import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +23,6 @@ def parakeet_server(tmp_path_factory: pytest.TempPathFactory, parakeet_folder: P
         yield running
     finally:
         stop(running)
-
-
-def ask(server: Server, audio: bytes = SPEECH, **options: Any) -> Any:
-    body = json.dumps({"audio_b64": base64.b64encode(audio).decode(), **options})
-    answer = server.send(body, {"Content-Type": "application/json"})
-    assert answer.status == 200, answer.body
-    return json.loads(answer.body) if answer.headers["Content-Type"] == "application/json" else answer.body.decode()
 
 
 @pytest.mark.parametrize("vad_filter", [True, False])
@@ -69,22 +58,11 @@ def test_verbose_json_has_words_and_tokens(parakeet_server: Server) -> None:
 
 @pytest.mark.parametrize("form", ["srt", "vtt"])
 def test_subtitles_hold_the_same_text(parakeet_server: Server, form: str) -> None:
-    cues = ask(parakeet_server, response_format=form).strip().split("\n\n")
-    lines = [line for cue in cues if "-->" in cue for line in cue.split("-->")[1].split("\n")[1:]]
-
-    assert lines
-    assert "".join("".join(lines).split()) == "".join(ask(parakeet_server)["text"].split())
+    families.assert_subtitles_hold_the_same_text(parakeet_server, form)
 
 
 def test_a_stream_brings_the_same_segments(parakeet_server: Server) -> None:
-    streamed = parakeet_server.send(LONG, {"Accept": "application/jsonlines"})
-    records = [json.loads(line) for line in streamed.body.decode().splitlines()]
-    whole = ask(parakeet_server, LONG)
-
-    assert [record["text"] for record in records if record["type"] == "segment"] == [
-        segment["text"] for segment in whole["segments"]
-    ]
-    assert records[-1]["text"] == whole["text"]
+    families.assert_a_stream_brings_the_same_segments(parakeet_server)
 
 
 @pytest.mark.parametrize(
@@ -107,12 +85,7 @@ def test_a_stream_brings_the_same_segments(parakeet_server: Server) -> None:
 def test_what_it_cannot_do_is_refused_in_a_sentence(
     parakeet_server: Server, options: dict[str, Any], sentence: str
 ) -> None:
-    body = json.dumps({"audio_b64": base64.b64encode(SPEECH).decode(), **options})
-    answer = parakeet_server.send(body, {"Content-Type": "application/json"})
-    refusal = json.loads(answer.body)
-
-    assert (answer.status, refusal["code"]) == (400, "unsupported_option")
-    assert refusal["error"].startswith(sentence)
+    families.assert_refused(parakeet_server, options, sentence)
 
 
 def test_greedy_search_may_be_asked_for_by_name(parakeet_server: Server) -> None:
@@ -124,10 +97,8 @@ def test_a_folder_of_no_known_family_stops_the_loading_with_a_sentence(tmp_path:
     folder.mkdir()
     (folder / "model.safetensors").touch()
     running = start(tmp_path, MODEL_ID=str(folder))
-    deadline = time.monotonic() + READY_WITHIN_S
     try:
-        while "model failed to load" not in running.log.read_text() and time.monotonic() < deadline:
-            time.sleep(0.05)  # there is no other clock than the other process's own
+        wait_until(lambda: "model failed to load" in running.log.read_text(), "the failure", within_s=READY_WITHIN_S)
     finally:
         stop(running)
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import DATA, ROOT
-from tests.http_contract.conftest import start, stop, wait_ready
+from tests.http_contract.conftest import Server, start, stop, wait_ready
+from tests.patience import wait_until
 
 
 def test_a_setting_that_is_wrong_stops_the_start_with_one_line() -> None:
@@ -32,17 +30,7 @@ def test_a_setting_that_is_wrong_stops_the_start_with_one_line() -> None:
 def test_a_model_that_cannot_be_loaded_is_logged_with_what_to_do_and_ping_says_so(tmp_path: Path) -> None:
     server = start(tmp_path, MODEL_ID="/nowhere")
     try:
-        refused = None
-        while refused is None or "still loading" in refused:
-            assert server.process.poll() is None
-            try:
-                answer = server.send(DATA.joinpath("en-one-phrase.wav").read_bytes())
-            except OSError:
-                time.sleep(0.05)  # there is no other clock than the other process's own
-                continue
-            assert answer.status == 503
-            refused = json.loads(answer.body)["error"]
-
+        refused = wait_until(lambda: refusal_of(server), "the end of the loading")
         assert "which holds no model; this container serves a Whisper" in refused
         ping = server.send(method="GET", path="/ping")
         assert (ping.status, ping.body) == (503, b"")
@@ -52,13 +40,24 @@ def test_a_model_that_cannot_be_loaded_is_logged_with_what_to_do_and_ping_says_s
         stop(server)
 
 
-@pytest.mark.parametrize("line", ["model ready"])
-def test_the_way_to_readiness_is_logged(tmp_path: Path, line: str) -> None:
+def refusal_of(server: Server) -> str:
+    """Return what the server says to a recording; nothing while it is still on its way."""
+    assert server.process.poll() is None
+    try:
+        answer = server.send(DATA.joinpath("en-one-phrase.wav").read_bytes())
+    except OSError:
+        return ""
+    assert answer.status == 503
+    refused: str = json.loads(answer.body)["error"]
+    return "" if "still loading" in refused else refused
+
+
+def test_the_way_to_readiness_is_logged(tmp_path: Path) -> None:
     server = start(tmp_path)
     wait_ready(server)
     stop(server)
     entries = [json.loads(entry) for entry in server.log.read_text("utf-8").splitlines()]
-    ready = next(entry for entry in entries if entry["event"] == line)
+    ready = next(entry for entry in entries if entry["event"] == "model ready")
     marks = [value for name, value in ready.items() if name.endswith("_after_s")]
 
     assert marks == sorted(marks)

@@ -12,7 +12,8 @@ import pytest
 
 from fleet.platform import ACCEPT_WITHIN_S, PING_TIMEOUT_S
 from tests.conftest import DATA
-from tests.http_contract.conftest import Server, start, stop, wait_for, wait_ready
+from tests.http_contract.conftest import Server, start, stop, wait_ready
+from tests.patience import wait_until
 
 IN_FLIGHT = 12
 CLIP = DATA.joinpath("en-one-phrase.wav").read_bytes()
@@ -42,7 +43,7 @@ def full(small: Server) -> Iterator[Server]:
             caller.putheader("Content-Length", str(len(CLIP)))
             caller.endheaders(CLIP[:1000])
         taken = f"stt_requests_in_flight {IN_FLIGHT}.0".encode()
-        wait_for(lambda: taken in small.send(method="GET", path="/metrics").body)
+        wait_until(lambda: taken in small.send(method="GET", path="/metrics").body)
         yield small
         for caller in callers:
             caller.send(CLIP[1000:])

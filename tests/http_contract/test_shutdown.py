@@ -13,8 +13,9 @@ from pathlib import Path
 
 from fleet.platform import KILL_AFTER_S
 from tests.conftest import DATA
-from tests.http_contract.conftest import Server, start, stop, wait_for, wait_ready
+from tests.http_contract.conftest import Server, start, stop, wait_ready
 from tests.http_contract.long_speech import wav_of_speech
+from tests.patience import wait_until
 
 ENDED_WITHIN_S = KILL_AFTER_S - 2
 LINES = {"Accept": "application/jsonlines"}
@@ -65,7 +66,7 @@ def test_what_is_in_flight_is_finished_and_what_is_new_is_refused(tmp_path: Path
 
         server.process.send_signal(signal.SIGTERM)
         told_s = time.monotonic()
-        wait_for(lambda: is_refused(server))
+        wait_until(lambda: is_refused(server))
         uploader.send(body[-100:])
         answer = uploader.getresponse()
         document = json.loads(answer.read())
@@ -124,7 +125,7 @@ def test_idle_connections_do_not_hold_the_container(tmp_path: Path) -> None:
 def test_sigterm_ends_it_while_the_model_loads(tmp_path: Path) -> None:
     server = start(tmp_path)
     try:
-        wait_for(lambda: not is_refused(server))
+        wait_until(lambda: not is_refused(server))
         server.process.send_signal(signal.SIGTERM)
 
         assert server.process.wait(ENDED_WITHIN_S) == 0

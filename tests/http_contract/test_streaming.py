@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -17,6 +16,7 @@ from inference import ModelService
 from tests.conftest import DATA
 from tests.http_contract.conftest import Answer, Server
 from tests.http_contract.long_speech import wav_of_speech
+from tests.patience import wait_until
 from transcriber.audio.disk import Disk
 from transcriber.errors import DeviceFault
 from transcriber.settings import Settings
@@ -192,10 +192,7 @@ def test_a_reader_who_leaves_takes_nothing_with_him(server: Server) -> None:
     connection.close()
 
     assert server.send(DATA.joinpath("en-one-phrase.wav").read_bytes()).status == 200
-    deadline_s = time.monotonic() + 60
-    while list(server.scratch.iterdir()):
-        assert time.monotonic() < deadline_s, "the body of the request was left behind"
-        time.sleep(0.05)  # there is no other clock than the other process's own
+    wait_until(lambda: not list(server.scratch.iterdir()), "the removal of the request's body")
 
 
 def test_batch_transform_is_told_how_much_to_send(server: Server) -> None:

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import DATA
+from tests.http_contract import families
 from tests.http_contract.conftest import Server, start, stop, wait_ready
-
-SPEECH = (DATA / "en-two-phrases.mp3").read_bytes()
-LONG = (DATA / "two-minutes.flac").read_bytes()
+from tests.http_contract.families import LONG, SPEECH, ask
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +32,6 @@ def voxtral_server(tmp_path_factory: pytest.TempPathFactory, voxtral_folder: Pat
         yield running
     finally:
         stop(running)
-
-
-def ask(server: Server, audio: bytes = SPEECH, **options: Any) -> Any:
-    body = json.dumps({"audio_b64": base64.b64encode(audio).decode(), **options})
-    answer = server.send(body, {"Content-Type": "application/json"})
-    assert answer.status == 200, answer.body
-    return json.loads(answer.body) if answer.headers["Content-Type"] == "application/json" else answer.body.decode()
 
 
 def test_json_has_a_segment_for_each_passage(voxtral_server: Server) -> None:
@@ -76,21 +68,11 @@ def test_text_is_the_text(voxtral_server: Server) -> None:
 
 @pytest.mark.parametrize("form", ["srt", "vtt"])
 def test_subtitles_hold_the_same_text(voxtral_server: Server, form: str) -> None:
-    cues = ask(voxtral_server, response_format=form).strip().split("\n\n")
-    lines = [line for cue in cues if "-->" in cue for line in cue.split("-->")[1].split("\n")[1:]]
-
-    assert "".join("".join(lines).split()) == "".join(ask(voxtral_server)["text"].split())
+    families.assert_subtitles_hold_the_same_text(voxtral_server, form)
 
 
 def test_a_stream_brings_the_same_segments(voxtral_server: Server) -> None:
-    streamed = voxtral_server.send(LONG, {"Accept": "application/jsonlines"})
-    records = [json.loads(line) for line in streamed.body.decode().splitlines()]
-    whole = ask(voxtral_server, LONG)
-
-    assert [record["text"] for record in records if record["type"] == "segment"] == [
-        segment["text"] for segment in whole["segments"]
-    ]
-    assert records[-1]["text"] == whole["text"]
+    families.assert_a_stream_brings_the_same_segments(voxtral_server)
 
 
 def test_company_makes_no_difference(voxtral_server: Server) -> None:
@@ -130,12 +112,7 @@ def test_callers_of_awss_container_for_voxtral_send_what_they_sent(voxtral_serve
 def test_what_it_cannot_do_is_refused_in_a_sentence(
     voxtral_server: Server, options: dict[str, Any], sentence: str
 ) -> None:
-    body = json.dumps({"audio_b64": base64.b64encode(SPEECH).decode(), **options})
-    answer = voxtral_server.send(body, {"Content-Type": "application/json"})
-    refusal = json.loads(answer.body)
-
-    assert (answer.status, refusal["code"]) == (400, "unsupported_option")
-    assert refusal["error"].startswith(sentence)
+    families.assert_refused(voxtral_server, options, sentence)
 
 
 def test_greedy_search_may_be_asked_for_by_name(voxtral_server: Server) -> None:

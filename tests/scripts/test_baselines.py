@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import wave
@@ -21,6 +20,7 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 from scripts.demo import free_port
 from tests.conftest import DATA, ROOT, recordings
+from tests.patience import wait_until
 from transcriber.audio.decode import decode
 
 FOLDER = ROOT / "scripts" / "baselines"
@@ -37,24 +37,17 @@ def started(name: str, model: Path, *options: str) -> Iterator[str]:
     command = [sys.executable, FOLDER / name, "--model", model, "--port", str(port), "--threads", "1", *options]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: is_ready(url) or server.poll() is not None)
+        wait_until(lambda: is_ready(url) or server.poll() is not None, within_s=PATIENCE_S)
         assert server.poll() is None, f"{name} ended with status {server.returncode}"
         family = descendants(server.pid)
         yield url
         server.send_signal(signal.SIGTERM)
         server.wait(PATIENCE_S)
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family))
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in family), within_s=PATIENCE_S)
     finally:
         if server.poll() is None:
             server.kill()
             server.wait()
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
 
 
 def is_ready(url: str) -> bool:

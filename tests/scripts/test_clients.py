@@ -19,7 +19,8 @@ import pytest
 from fleet.emulator.emulator import Emulator
 from fleet.emulator.options import Options
 from tests.conftest import DATA, ROOT
-from tests.fleet.emulator.conftest import BUCKET, CONTAINER, PATIENCE, REGION, Aws, wait_for
+from tests.fleet.emulator.conftest import BUCKET, CONTAINER, PATIENCE, REGION, Aws
+from tests.patience import wait_until
 
 LOOPS = ("invoke_loop.sh", "invoke_async_loop.sh")
 GOOD = json.dumps({"body": json.dumps({"text": "Ja.", "detected_language": "de", "duration": 2.0})}).encode()
@@ -205,7 +206,7 @@ def test_ctrl_c_says_what_goes_on_and_how_to_fetch_it(place: Place, files: Path)
             command("invoke_async.py", *arguments), env=place.environ, stdout=subprocess.DEVNULL, stderr=file
         )
         try:
-            wait_for(lambda: "0/1 ended" in errors.read_text(), "beginning of the wait")
+            wait_until(lambda: "0/1 ended" in errors.read_text(), "beginning of the wait")
             process.send_signal(signal.SIGINT)
             status = process.wait(timeout=60)
         finally:

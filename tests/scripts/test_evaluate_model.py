@@ -8,19 +8,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-import evaluate_model
-from evaluate_model import (
-    CannotEvaluateError,
-    Segment,
-    boundary_errors,
-    error_rate,
-    load_model,
-    read_manifest,
-    spread,
-    words,
-)
+from scripts import evaluate_model
+from scripts.evaluate_model import boundary_errors, load_model, spread
+from scripts.evaluation.manifest import CannotEvaluateError, Segment, read_manifest
+from scripts.evaluation.scoring import error_rate, words
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "evaluate_model.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import boto3
 import pytest
 from botocore.exceptions import (
     BotoCoreError,
@@ -97,24 +98,12 @@ def test_the_containers_failures_are_told_from_refusals_of_everything(code: str,
 def test_calls_that_work_or_submit_are_never_repeated_by_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):  # else botocore looks for a role of this machine
         monkeypatch.setenv(name, "test")
-    client = aws.clients_of(aws.session_in("eu-central-1"), read_timeout_s=70)
+    client = aws.clients_of(boto3.Session(region_name="eu-central-1"), read_timeout_s=70)
 
     assert client("sagemaker-runtime").meta.config.retries["total_max_attempts"] == 1
     assert client("sagemaker-runtime").meta.config.read_timeout == 70
     assert client("s3").meta.config.retries["total_max_attempts"] > 1
     assert client("s3") is client("s3")
-
-
-def test_without_a_region_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-    with pytest.raises(Misused, match="add --region"):
-        aws.session_in(None)
-
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(Misused, match="nobody"):
-        aws.session_in("eu-central-1")
 
 
 @pytest.mark.parametrize(("region", "url"), [("eu central", None), ("eu-central-1", "no-address")])
@@ -123,4 +112,4 @@ def test_an_address_that_cannot_be_is_refused(region: str, url: str | None, monk
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
 
     with pytest.raises(Misused):
-        aws.clients_of(aws.session_in(region))("s3")
+        aws.clients_of(boto3.Session(region_name=region))("s3")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from botocore import xform_name
 from botocore.session import get_session
 
 from tests.conftest import ROOT
+from tests.policies import grants
 
 STATEMENTS: list[dict[str, Any]] = json.loads((ROOT / "docs" / "caller-policy.json").read_text("utf-8"))["Statement"]
 PAGE = (ROOT / "docs" / "iam.md").read_text("utf-8")
@@ -26,17 +26,6 @@ CALLED_OTHERWISE = {
 
 OF_UPLOAD_FILE = {"s3:PutObject", "s3:AbortMultipartUpload"}
 """What boto3's `upload_file` calls, in parts or in one piece."""
-
-
-def listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
-
-
-def grants() -> Iterator[tuple[str, str]]:
-    for statement in STATEMENTS:
-        for action in listed(statement["Action"]):
-            for resource in listed(statement["Resource"]):
-                yield action, resource
 
 
 def called() -> set[str]:
@@ -62,11 +51,11 @@ def test_caller_may_do_what_the_clients_do_and_no_more() -> None:
     actions = {CALLED_OTHERWISE.get(action, action) for action in called()}
 
     assert "sagemaker:InvokeEndpointAsync" in actions
-    assert {action for action, _ in grants()} == actions | OF_UPLOAD_FILE
+    assert {action for action, _ in grants(STATEMENTS)} == actions | OF_UPLOAD_FILE
 
 
 def test_only_metrics_are_granted_on_everything() -> None:
-    assert [action for action, resource in grants() if resource == "*"] == ["cloudwatch:GetMetricData"]
+    assert [action for action, resource in grants(STATEMENTS) if resource == "*"] == ["cloudwatch:GetMetricData"]
 
 
 def test_every_statement_has_a_name_of_its_own_that_the_page_explains() -> None:

@@ -12,7 +12,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from moto import mock_aws
 
 from fleet.deploy import commands
-from fleet.deploy.commands import DONE, FAILED, Errand, clients_of, deploy, destroy, session_in
+from fleet.deploy.commands import DONE, FAILED, Errand, clients_of, deploy, destroy
 from fleet.deploy.desired import CannotDeploy, Deployment, Mode
 from fleet.deploy.survey import Clients
 from tests.fleet.deploy.cloud import REGION, TRUST, Cloud, refusal
@@ -188,19 +188,6 @@ def test_destroy_that_is_refused_tells_what_is_still_there(cloud: Cloud) -> None
     assert status == FAILED
     assert "may not sagemaker:DeleteModel" in stage.said
     assert any(line.startswith("still there: model transcriber-") for line in stage.warned)
-
-
-def test_without_a_region_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-
-    assert session_in(REGION).region_name == REGION
-    with pytest.raises(CannotDeploy, match="no region is set; add --region"):
-        session_in(None)
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(CannotDeploy, match="nobody"):
-        session_in(REGION)
 
 
 def test_given_topics_are_used_and_never_removed(cloud: Cloud) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from fleet.deploy.plan import removal
 from tests.conftest import ROOT
 from tests.fleet.deploy.cloud import REGION, Cloud
 from tests.fleet.deploy.wishes import NAMES, carry_out, container, found, make, wish
+from tests.policies import grants, listed
 
 STATEMENTS: list[dict[str, Any]] = json.loads((ROOT / "docs" / "deployer-policy.json").read_text("utf-8"))["Statement"]
 PAGE = (ROOT / "docs" / "aws.md").read_text("utf-8")
@@ -43,17 +43,6 @@ ON_ANYTHING = {
 }
 
 
-def listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
-
-
-def grants() -> Iterator[tuple[str, str]]:
-    for statement in STATEMENTS:
-        for action in listed(statement["Action"]):
-            for resource in listed(statement["Resource"]):
-                yield action, resource
-
-
 def actions_of_every_errand() -> set[str]:
     """Make, change every way there is, fail, and remove; return what was asked of AWS."""
     cloud = Cloud()
@@ -70,12 +59,12 @@ def actions_of_every_errand() -> set[str]:
 
 
 def test_deployer_may_do_what_deploying_does_and_no_more() -> None:
-    assert {action for action, _ in grants()} == actions_of_every_errand() | DEMANDED_BESIDES
+    assert {action for action, _ in grants(STATEMENTS)} == actions_of_every_errand() | DEMANDED_BESIDES
 
 
 def test_everything_is_granted_only_where_aws_demands_it() -> None:
-    assert {action for action, resource in grants() if resource == "*"} == ON_ANYTHING
-    assert not any("*" in action for action, _ in grants())
+    assert {action for action, resource in grants(STATEMENTS) if resource == "*"} == ON_ANYTHING
+    assert not any("*" in action for action, _ in grants(STATEMENTS))
 
 
 def test_a_role_is_handed_to_sagemaker_only() -> None:

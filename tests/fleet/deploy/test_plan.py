@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fleet.deploy import model_check
 from fleet.deploy.desired import OWNER_TAG, CannotDeploy, Deployment, Mode, Names
 from fleet.deploy.existing import NOTHING
-from fleet.deploy.plan import covers, plan, remarks, removal
+from fleet.deploy.plan import plan, remarks, removal
 from fleet.deploy.steps import Call, PolicyArn, Step, Wait, calls
 from tests.fleet.deploy.cloud import Cloud
 from tests.fleet.deploy.wishes import BOTH, NAMES, carry_out, container, found, make, results, wish
@@ -224,15 +224,6 @@ def test_a_deployment_whose_name_begins_with_ours_is_another(cloud: Cloud) -> No
 
     assert {name.rpartition("-")[0] for name in cloud.endpoints} == {"transcriber-2"}
     assert plan(wish(names=longer, puts=topics), found(cloud, longer)) == ()
-
-
-def test_covers_ignores_what_aws_adds_and_nothing_else() -> None:
-    assert covers(
-        {"Target": 8.0, "Alarms": [], "Steps": [{"Adjust": 1, "Upper": None}]}, {"Target": 8, "Steps": [{"Adjust": 1}]}
-    )
-    assert not covers({"Steps": [{"Adjust": 1}, {"Adjust": 2}]}, {"Steps": [{"Adjust": 1}]})
-    assert not covers({}, {"Target": 8})
-    assert not covers(None, {"Target": 8})
 
 
 WISHES = st.builds(

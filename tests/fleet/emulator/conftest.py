@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,26 +17,15 @@ from botocore.config import Config
 
 from fleet.emulator.emulator import Emulator
 from fleet.emulator.options import Options, Patience
+from tests.patience import wait_until
 
 CONTAINER = Path(__file__).with_name("container.py")
 REGION = "eu-central-1"
 ROLE = "arn:aws:iam::123456789012:role/transcriber"
 BUCKET = "emulated-sagemaker"
-WITHIN_S = 60
 PATIENCE = Patience(
     accept_s=2.0, ping_s=5.0, ping_every_s=0.2, kill_s=1.0, realtime_s=3.0, stream_s=3.0, minute_s=0.3, publish_s=0.3
 )
-
-
-def wait_for(ready: Callable[[], Any], what: str) -> Any:
-    """Poll until something is there."""
-    deadline = time.monotonic() + WITHIN_S
-    while time.monotonic() < deadline:
-        found = ready()
-        if found:
-            return found
-        time.sleep(0.05)  # there is no other clock than the other processes' own
-    raise AssertionError(f"no {what} within {WITHIN_S} s")
 
 
 @dataclass
@@ -86,7 +74,7 @@ class Aws:
         return content
 
     def wait_get(self, uri: str) -> bytes:
-        content: bytes = wait_for(lambda: self.get(uri), uri)
+        content: bytes = wait_until(lambda: self.get(uri), uri)
         return content
 
     def keys(self, prefix: str) -> list[str]:
@@ -154,7 +142,7 @@ class Aws:
             assert found["EndpointStatus"] != "Failed", found["FailureReason"]
             return bool(found["EndpointStatus"] == "InService")
 
-        wait_for(there, f"{name} in service")
+        wait_until(there, f"{name} in service")
 
     def make_bucket(self) -> None:
         """Make the bucket, unless another emulator has: all of moto in one process shares what it holds."""

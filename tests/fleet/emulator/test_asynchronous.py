@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.fleet.emulator.conftest import BUCKET, Aws, wait_for
+from tests.fleet.emulator.conftest import BUCKET, Aws
+from tests.patience import wait_until
 
 Told = Callable[[], list[dict[str, Any]]]
 
@@ -33,7 +34,7 @@ class Desk:
         return answer
 
     def told(self, topic: Told, inference_id: str) -> dict[str, Any]:
-        message: dict[str, Any] = wait_for(
+        message: dict[str, Any] = wait_until(
             lambda: next((one for one in topic() if one.get("inferenceId") == inference_id), None), "notification"
         )
         return message
@@ -152,7 +153,7 @@ def test_new_endpoint_sends_a_test_notification_to_both_topics(desk: Desk) -> No
     def heard(told: Told) -> bool:
         return any(one["eventName"] == "TestNotification" for one in told())
 
-    wait_for(lambda: heard(desk.good) and heard(desk.bad), "test notifications")
+    wait_until(lambda: heard(desk.good) and heard(desk.bad), "test notifications")
 
 
 def test_platform_writes_into_the_log_of_the_endpoint(desk: Desk) -> None:
@@ -165,7 +166,7 @@ def test_platform_writes_into_the_log_of_the_endpoint(desk: Desk) -> None:
             return []
         return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
 
-    wait_for(
+    wait_until(
         lambda: [line for line in lines() if answer["InferenceId"] in line and "Content-Length" in line], "log line"
     )
 
@@ -194,7 +195,7 @@ def test_fifty_orders_on_four_instances_all_end_in_s3_and_in_a_notification(aws:
     assert ended == [str(number).encode() for number in range(50)]
     assert (len(aws.keys("fifty/")), len(aws.keys("fifty-failed/"))) == (45, 5)
     ids = {order["InferenceId"] for order in orders}
-    wait_for(lambda: {one.get("inferenceId") for one in told()} >= ids, "fifty notifications")
+    wait_until(lambda: {one.get("inferenceId") for one in told()} >= ids, "fifty notifications")
     aws.delete(name)
 
 
@@ -263,9 +264,9 @@ def test_target_tracking_adds_instances_for_the_backlog_and_takes_them_away(aws:
     for _ in range(12):
         aws.runtime.invoke_endpoint_async(EndpointName=name, InputLocation=aws.put({"sleep": 0.8}))
 
-    wait_for(lambda: aws.instances(name) == 3, "third instance")
-    wait_for(lambda: len(aws.keys("tracked/")) == 12, "twelve answers")
-    wait_for(lambda: aws.instances(name) == 1, "end of the others")
+    wait_until(lambda: aws.instances(name) == 3, "third instance")
+    wait_until(lambda: len(aws.keys("tracked/")) == 12, "twelve answers")
+    wait_until(lambda: aws.instances(name) == 1, "end of the others")
     assert statistics(aws, name, "ApproximateBacklogSize", "Maximum") > 3
     assert statistics(aws, name, "InvocationsProcesssed", "Sum") > 0
     aws.delete(name)
@@ -275,9 +276,9 @@ def test_endpoint_leaves_zero_by_its_step_policy(aws: Aws) -> None:
     name = plain(aws, "from-zero")
     wanted = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 0}]
     aws.sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=wanted)
-    wait_for(lambda: aws.instances(name) == 0 and aws.status(name) == "InService", "zero instances")
+    wait_until(lambda: aws.instances(name) == 0 and aws.status(name) == "InService", "zero instances")
     answer = aws.runtime.invoke_endpoint_async(EndpointName=name, InputLocation=aws.put({"body": "done"}))
-    wait_for(lambda: statistics(aws, name, "HasBacklogWithoutCapacity", "Maximum") == 1, "metric")
+    wait_until(lambda: statistics(aws, name, "HasBacklogWithoutCapacity", "Maximum") == 1, "metric")
     resource = scalable(aws, name, least=0, most=2)
 
     policy = aws.client("application-autoscaling").put_scaling_policy(

@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 
 from fleet.emulator.container import Call, ask
 from fleet.emulator.process import ServeProcess
-from tests.fleet.emulator.conftest import BUCKET, CONTAINER, ROLE, Aws, wait_for
+from tests.fleet.emulator.conftest import BUCKET, CONTAINER, ROLE, Aws
+from tests.patience import wait_until
 
 
 def environ(aws: Aws, name: str) -> dict[str, str]:
@@ -95,7 +96,7 @@ def test_endpoint_whose_container_cannot_start_fails_with_its_last_words(aws: Aw
     config = aws.config(model=aws.model(FAIL_AT_START="1"))
     aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
 
-    wait_for(lambda: aws.status(name) == "Failed", "failure")
+    wait_until(lambda: aws.status(name) == "Failed", "failure")
     reason = aws.sagemaker.describe_endpoint(EndpointName=name)["FailureReason"]
 
     assert "did not pass the ping health check" in reason
@@ -141,7 +142,7 @@ def test_number_of_instances_can_be_changed(aws: Aws) -> None:
         aws.wait_in_service(name)
         assert aws.instances(name) == count
     aws.delete(name)
-    wait_for(lambda: name not in [one["EndpointName"] for one in aws.sagemaker.list_endpoints()["Endpoints"]], "end")
+    wait_until(lambda: name not in [one["EndpointName"] for one in aws.sagemaker.list_endpoints()["Endpoints"]], "end")
 
 
 @pytest.mark.parametrize("command", [{"die": True}, {"ill": True}])
@@ -158,7 +159,7 @@ def test_instance_that_dies_or_falls_ill_is_replaced(aws: Aws, command: dict[str
         except ClientError:
             return False
 
-    wait_for(replaced, "another instance")
+    wait_until(replaced, "another instance")
     aws.delete(name)
 
 
@@ -178,7 +179,7 @@ def test_container_that_ignores_sigterm_is_killed_and_leaves_nothing(tmp_path: P
             return False
 
     server.start()
-    wait_for(healthy, "ping")
+    wait_until(healthy, "ping")
     server.stop(kill_s=0.2)
 
     assert f"status {-signal.SIGKILL}" in str(server.ended())

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.fleet.emulator.conftest import CONTAINER, wait_for
+from tests.fleet.emulator.conftest import CONTAINER
+from tests.patience import wait_until
 
 SCRIPT = ROOT / "scripts" / "emulate.py"
 
@@ -53,7 +54,7 @@ def test_printed_lines_work_and_sigterm_ends_it_cleanly(
             stderr=subprocess.STDOUT,
         )
     try:
-        wait_for(lambda: "Ctrl-C stops everything." in output.read_text() or process.poll() is not None, "readiness")
+        wait_until(lambda: "Ctrl-C stops everything." in output.read_text() or process.poll() is not None, "readiness")
         text = output.read_text()
         exports = re.findall(r"^export .*$", text, flags=re.MULTILINE)
         block = re.search(r"^\S+ - <<'PYTHON'\n.*?^PYTHON$", text, flags=re.MULTILINE | re.DOTALL)

@@ -11,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError, EventStreamError
 
 from fleet import platform
-from tests.fleet.emulator.conftest import BUCKET, Aws, wait_for
+from tests.fleet.emulator.conftest import BUCKET, Aws
+from tests.patience import wait_until
 
 
 def invoke(aws: Aws, name: str, command: dict[str, Any] | bytes, **more: str) -> dict[str, Any]:
@@ -196,4 +197,4 @@ def test_metrics_of_invocations_are_published(aws: Aws, realtime: str) -> None:
         *("Invocations", "InvocationsPerInstance", "Invocation4XXErrors", "Invocation5XXErrors"),
         *("InvocationModelErrors", "ModelLatency", "ConcurrentRequestsPerModel"),
     }
-    wait_for(lambda: wanted <= published(), "metrics")
+    wait_until(lambda: wanted <= published(), "metrics")

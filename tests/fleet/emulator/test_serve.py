@@ -20,9 +20,10 @@ from fleet.emulator.emulator import Emulator
 from fleet.emulator.options import Options, Patience
 from fleet.platform import REALTIME_BODY_BYTES
 from tests.conftest import DATA, DEMO_MODEL, recordings
-from tests.fleet.emulator.conftest import BUCKET, Aws, wait_for
+from tests.fleet.emulator.conftest import BUCKET, Aws
 from tests.http_contract.conftest import start, stop, wait_ready
 from tests.http_contract.long_speech import wav_of_speech
+from tests.patience import wait_until
 
 SPOKEN = next(recording for recording in recordings() if recording.path.name == "en-one-phrase.wav")
 CLIP = SPOKEN.path.read_bytes()
@@ -104,7 +105,7 @@ def test_ids_of_the_caller_come_back_and_are_in_the_log(real: Aws, realtime: str
         event = "request refused"
     group = f"/aws/sagemaker/Endpoints/{realtime}"
 
-    wait_for(lambda: [line for line in logged(real, group, event) if line.get("request_id") == named], "line")
+    wait_until(lambda: [line for line in logged(real, group, event) if line.get("request_id") == named], "line")
 
 
 def test_refusal_of_the_container_reaches_the_caller_whole(real: Aws, realtime: str) -> None:
@@ -157,7 +158,7 @@ def test_order_that_is_refused_leaves_the_reason_and_is_not_retried(real: Aws, l
         return [line for line in logged(real, group, "request refused") if line.get("request_id") == named]
 
     assert failure["code"] == "not_audio"
-    assert len(wait_for(lines, "line of the refusal")) == 1
+    assert len(wait_until(lines, "line of the refusal")) == 1
 
 
 @pytest.mark.parametrize("media", ["application/jsonlines", "text/event-stream"])
@@ -242,7 +243,7 @@ def test_batch_transform_writes_what_each_file_is_answered_alone(
         found: dict[str, Any] = real.sagemaker.describe_transform_job(TransformJobName=job)
         return found if found["TransformJobStatus"] in {"Completed", "Failed", "Stopped"} else None
 
-    found = wait_for(ended, "end of the job")
+    found = wait_until(ended, "end of the job")
     good = {key: content for key, content in files.items() if key != "corrupt.wav"}
 
     assert "1 objects failed" in found["FailureReason"]
@@ -251,5 +252,5 @@ def test_batch_transform_writes_what_each_file_is_answered_alone(
         alone = invoke(real, realtime, content, Accept="application/x-subrip")
         assert real.get(f"s3://{BUCKET}/{folder}/out/{key}.out") == alone, key
     group = "/aws/sagemaker/TransformJobs"
-    refused = wait_for(lambda: logged(real, group, "request refused", streams=job), "line of the refusal")
+    refused = wait_until(lambda: logged(real, group, "request refused", streams=job), "line of the refusal")
     assert [line["outcome"] for line in refused] == ["not_audio"]

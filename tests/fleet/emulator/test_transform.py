@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.fleet.emulator.conftest import BUCKET, Aws, wait_for
+from tests.fleet.emulator.conftest import BUCKET, Aws
+from tests.patience import wait_until
 
 
 def transform(aws: Aws, folder: str, **more: Any) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def transform(aws: Aws, folder: str, **more: Any) -> dict[str, Any]:
         found: dict[str, Any] = aws.sagemaker.describe_transform_job(TransformJobName=name)
         return found if found["TransformJobStatus"] in {"Completed", "Failed", "Stopped"} else None
 
-    job: dict[str, Any] = wait_for(ended, "end of the job")
+    job: dict[str, Any] = wait_until(ended, "end of the job")
     return job
 
 

@@ -40,3 +40,15 @@ def positive(text: str) -> float:
     if not 0 < number < float("inf"):
         raise ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
+
+
+def wholes(text: str) -> tuple[int, ...]:
+    """Read whole numbers with commas between them, ascending.
+
+    Raises:
+        ArgumentTypeError: One of them is none, or below 1.
+    """
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise ArgumentTypeError(f"{text!r} is not whole numbers above 0 with commas between, such as 1,5,10")
+    return tuple(sorted({int(part) for part in parts}))
