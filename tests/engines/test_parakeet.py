@@ -60,7 +60,7 @@ def window(samples: Samples, **options: Any) -> Window:
 
 def tokens_of(engine: ParakeetEngine, recordings: Sequence[Samples]) -> list[list[Token]]:
     """Run the engine as far as its tokens, all recordings in one batch."""
-    with engine._network() as network:
+    with engine._networks.lent() as network:
         encoded, lengths = network.encode([engine._features(samples) for samples in recordings])
         return tdt.decode(
             network,
@@ -95,7 +95,7 @@ def onnx_asr_model(parakeet_folder: Path) -> Any:
 def padding(parakeet_folder: Path) -> ParakeetEngine:
     """The engine as it encodes on CUDA: the windows of a batch together, the shorter ones filled up."""
     engine = parakeet_model.load(parakeet_folder, load({"DEVICE": "cpu", "MAX_CONCURRENT": "1"}))
-    with engine._network() as network:
+    with engine._networks.lent() as network:
         network._encodes_alone = False
     return engine
 
@@ -185,7 +185,7 @@ def test_the_encoder_is_given_what_onnx_asr_gives_it(parakeet_folder: Path, onnx
     samples = Sound(seed=6, length=2 * RATE_HZ).samples()
     expected, lengths = onnx_asr_model.asr._preprocessor(samples[None], np.array([len(samples)]))
     encoder = Recorder()
-    with engine._network() as network:
+    with engine._networks.lent() as network:
         network._encoder = encoder
         network.encode([engine._features(samples)])
 

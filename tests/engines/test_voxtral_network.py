@@ -98,7 +98,7 @@ def test_each_row_has_as_many_tokens_as_it_may_have(voxtral: VoxtralEngine) -> N
     other = voxtral.prepare(windows()[1]).prompt
     assert prompt
     assert other
-    with voxtral._network() as network:
+    with voxtral._networks.lent() as network:
         (whole,) = network.write([prompt], most_tokens=[80], temperature=0.0)
         (before, cut, after) = network.write([prompt, prompt, other], most_tokens=[80, 7, 30], temperature=0.0)
         (alone,) = network.write([other], most_tokens=[30], temperature=0.0)

@@ -6,11 +6,8 @@ token. Here the windows of a batch take each step together (`tdt.decode`), and t
 
 from __future__ import annotations
 
-import logging
-import queue
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -22,12 +19,10 @@ from transcriber.engines.mel import Mel
 from transcriber.engines.nemo_features import HOP_SAMPLES, NemoFeatures
 from transcriber.engines.parakeet_network import ParakeetNetwork
 from transcriber.engines.pieces import Vocabulary
+from transcriber.engines.pool import Pool, warmed_up
 from transcriber.engines.tdt import Token
-from transcriber.errors import DeviceFault
 from transcriber.options import DecodingOptions, Task
 from transcriber.transcript import Hypothesis
-
-log = logging.getLogger(__name__)
 
 LONGEST_WINDOW_S = 30.0
 """The model itself takes minutes, but its attention costs the square of a window's length, one batch is as slow as its
@@ -91,9 +86,7 @@ class ParakeetEngine:
             replicas: Calls at the same time, on all devices together.
             must_fit: Whether the warm-up has to find out how many windows the device holds.
         """
-        self._networks = queue.SimpleQueue[ParakeetNetwork]()
-        for number in range(replicas):
-            self._networks.put(networks[number % len(networks)])
+        self._networks = Pool(networks[number % len(networks)] for number in range(replicas))
         self._vocabulary = vocabulary
         self._features = NemoFeatures(mels)
         self._frame_s = subsampling * HOP_SAMPLES / RATE_HZ
@@ -131,7 +124,7 @@ class ParakeetEngine:
 
     def transcribe(self, batch: Sequence[ParakeetWork]) -> list[Hypothesis | Retry[ParakeetWork]]:
         """Encode, decode together, and put words, times and sentences together."""
-        with self._network() as network:
+        with self._networks.lent() as network:
             encoded, lengths = network.encode([work.features for work in batch])
             rows = range(len(batch))
             groups = [[row] for row in rows] if network.decodes_alone else [list(rows)]
@@ -151,21 +144,12 @@ class ParakeetEngine:
 
     def warm_up(self) -> None:
         """Run batches of one and of two; on CUDA the largest too, on every device, halved until it fits."""
-        for _device in range(self.capabilities.replicas):
-            for windows in (1, min(2, self.capabilities.largest_batch)):
-                self._run(windows, WARM_UP_S)
-        while self._must_fit:
-            windows = self.capabilities.largest_batch
-            try:
-                for _device in range(self.capabilities.replicas):
-                    self._run(windows, LONGEST_WINDOW_S)
-            except DeviceFault as fault:
-                if not fault.out_of_memory or windows == 1:
-                    raise
-                log.warning("largest batch does not fit", extra={"windows": windows})
-                self.capabilities = replace(self.capabilities, largest_batch=windows // 2)
-            else:
-                return
+        self.capabilities = warmed_up(
+            self.capabilities,
+            briefly=lambda windows: self._run(windows, WARM_UP_S),
+            fully=lambda windows: self._run(windows, LONGEST_WINDOW_S),
+            must_fit=self._must_fit,
+        )
 
     def _run(self, windows: int, length_s: float) -> None:
         noise = np.random.default_rng(0).standard_normal(round(length_s * RATE_HZ)).astype(np.float32) * np.float32(0.1)
@@ -174,17 +158,7 @@ class ParakeetEngine:
 
     def close(self) -> None:
         """Let go of the networks."""
-        while not self._networks.empty():
-            self._networks.get()
-
-    @contextmanager
-    def _network(self) -> Iterator[ParakeetNetwork]:
-        """Borrow the network that has been idle for longest."""
-        network = self._networks.get()
-        try:
-            yield network
-        finally:
-            self._networks.put(network)
+        self._networks.let_go()
 
     def _hypothesis(self, work: ParakeetWork, tokens: Sequence[Token]) -> Hypothesis:
         words = pieces.words_of(tokens, self._vocabulary, frame_s=self._frame_s, length_s=work.length_s)

@@ -6,11 +6,8 @@ no language and no probability of silence: what that means for callers is in `vo
 
 from __future__ import annotations
 
-import logging
-import queue
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -18,12 +15,10 @@ import numpy as np
 from transcriber.audio.waveform import RATE_HZ, Samples
 from transcriber.engines import voxtral_rules
 from transcriber.engines.base import Retry, Window
+from transcriber.engines.pool import Pool, warmed_up
 from transcriber.engines.voxtral_rules import Prompt
-from transcriber.errors import DeviceFault
 from transcriber.options import DecodingOptions
 from transcriber.transcript import Hypothesis
-
-log = logging.getLogger(__name__)
 
 WARM_UP_S = 1.0
 
@@ -74,9 +69,7 @@ class VoxtralEngine:
             must_fit: Whether the warm-up has to find out how many windows the device holds.
         """
         self._prompts = prompts
-        self._networks = queue.SimpleQueue[Network]()
-        for network in networks:
-            self._networks.put(network)
+        self._networks = Pool(networks)
         self._must_fit = must_fit
         self.capabilities = voxtral_rules.capabilities(largest_batch=largest_batch, replicas=len(networks))
 
@@ -105,7 +98,7 @@ class VoxtralEngine:
         heard = [(work, work.prompt) for work in batch if work.prompt is not None]
         written: list[tuple[int, ...]] = []
         if heard:
-            with self._network() as network:
+            with self._networks.lent() as network:
                 written = network.write(
                     [prompt for _work, prompt in heard],
                     most_tokens=[voxtral_rules.most_tokens(work.length_s) for work, _prompt in heard],
@@ -116,21 +109,12 @@ class VoxtralEngine:
 
     def warm_up(self) -> None:
         """Run batches of one and of two; on CUDA the largest too, on every device, halved until it fits."""
-        for _device in range(self.capabilities.replicas):
-            for windows in (1, min(2, self.capabilities.largest_batch)):
-                self._run(windows)
-        while self._must_fit:
-            windows = self.capabilities.largest_batch
-            try:
-                for _device in range(self.capabilities.replicas):
-                    self._run(windows)
-            except DeviceFault as fault:
-                if not fault.out_of_memory or windows == 1:
-                    raise
-                log.warning("largest batch does not fit", extra={"windows": windows})
-                self.capabilities = replace(self.capabilities, largest_batch=windows // 2)
-            else:
-                return
+        self.capabilities = warmed_up(
+            self.capabilities,
+            briefly=self._run,
+            fully=self._run,
+            must_fit=self._must_fit,
+        )
 
     def _run(self, windows: int) -> None:
         """Work on noise. However short it is, the encoder works on 30 s; its text may be short."""
@@ -140,8 +124,7 @@ class VoxtralEngine:
 
     def close(self) -> None:
         """Let go of the networks."""
-        while not self._networks.empty():
-            self._networks.get()
+        self._networks.let_go()
 
     def _hypothesis(self, work: VoxtralWork, tokens: tuple[int, ...]) -> Hypothesis:
         return voxtral_rules.hypothesis(
@@ -151,12 +134,3 @@ class VoxtralEngine:
             language=work.language,
             temperature=work.temperature,
         )
-
-    @contextmanager
-    def _network(self) -> Iterator[Network]:
-        """Borrow the network that has been idle for longest."""
-        network = self._networks.get()
-        try:
-            yield network
-        finally:
-            self._networks.put(network)

@@ -72,6 +72,8 @@ def _ascending(value: float | list[float]) -> float | list[float]:
     return value
 
 
+LANGUAGE_ACCEPTED = 'a language code such as "en", an English name such as "german", or "auto" to detect it'
+
 Text = Annotated[str, AfterValidator(_text)]
 Prompt = Annotated[Text, Field(max_length=LONGEST_TEXT)]
 Language = Annotated[Text, AfterValidator(_language)]
@@ -113,7 +115,7 @@ class OptionFields(Fields):
     )
     language: Language | None = Field(
         default=None,
-        description='a language code such as "en", an English name such as "german", or "auto" to detect it',
+        description=LANGUAGE_ACCEPTED,
     )
     beam_size: int = Field(default=_STANDARD.beam_size, ge=1, le=10, description="a whole number from 1 to 10")
     vad_filter: bool | None = Field(default=None, description="true or false")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from transcriber.audio.sources import InlineBytes, S3Object, WebAddress
 from transcriber.errors import MalformedRequest
@@ -23,6 +24,13 @@ class AudioFields(Fields):
 
     data: str | None = Field(default=None, description="a string: base64 or a data URL")
     path: Text | None = Field(default=None, description=ADDRESS)
+
+
+NamedAudio = Annotated[
+    object,
+    WithJsonSchema({"anyOf": [{"type": "string"}, AudioFields.model_json_schema()], "description": ACCEPTED}),
+]
+"""The type of a field for such a value; `source_of` checks it."""
 
 
 def source_of(value: object, *, field: str) -> S3Object | WebAddress | InlineBytes:

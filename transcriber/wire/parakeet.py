@@ -6,13 +6,12 @@ Source: a public SageMaker handler for parakeet-tdt-0.6b-v2, which answers with 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field
 
 from transcriber.options import Dialect
 from transcriber.wire import named_audio
-from transcriber.wire.fields import Fields, Language, OptionFields, job_in, validated
+from transcriber.wire.fields import LANGUAGE_ACCEPTED, Fields, Language, OptionFields, job_in, validated
 from transcriber.wire.job import Defaults, Job
 
 MARK = "audio"
@@ -24,18 +23,10 @@ class ParakeetFields(Fields):
 
     model_config = ConfigDict(title="ParakeetRequest")
 
-    audio: Annotated[
-        object,
-        WithJsonSchema(
-            {
-                "anyOf": [{"type": "string"}, named_audio.AudioFields.model_json_schema()],
-                "description": named_audio.ACCEPTED,
-            }
-        ),
-    ] = Field(description=named_audio.ACCEPTED)
+    audio: named_audio.NamedAudio = Field(description=named_audio.ACCEPTED)
     language: Language | None = Field(
         default=None,
-        description='a language code such as "en", an English name such as "german", or "auto" to detect it',
+        description=LANGUAGE_ACCEPTED,
     )
     timestamps: bool = Field(default=False, description="true or false")
 

@@ -7,13 +7,21 @@ Source: `code/model.py` of "Mistral Voxtral/Voxtral-vllm-byoc" in aws-samples/mi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field
 
 from transcriber.options import Dialect
 from transcriber.wire import named_audio
-from transcriber.wire.fields import Fields, Language, OptionFields, Temperature, Text, job_in, validated
+from transcriber.wire.fields import (
+    LANGUAGE_ACCEPTED,
+    Fields,
+    Language,
+    OptionFields,
+    Temperature,
+    Text,
+    job_in,
+    validated,
+)
 from transcriber.wire.job import Defaults, Job
 
 MARK = "transcription"
@@ -23,18 +31,10 @@ MARK = "transcription"
 class TranscriptionFields(Fields):
     """What is to be transcribed, and how."""
 
-    audio: Annotated[
-        object,
-        WithJsonSchema(
-            {
-                "anyOf": [{"type": "string"}, named_audio.AudioFields.model_json_schema()],
-                "description": named_audio.ACCEPTED,
-            }
-        ),
-    ] = Field(description=named_audio.ACCEPTED)
+    audio: named_audio.NamedAudio = Field(description=named_audio.ACCEPTED)
     language: Language | None = Field(
         default=None,
-        description='a language code such as "en", an English name such as "german", or "auto" to detect it',
+        description=LANGUAGE_ACCEPTED,
     )
     temperature: Temperature | None = Field(default=None, description="a number from 0 to 1")
     model: Text | None = Field(default=None, description="a string; any is accepted, for one model is loaded")
