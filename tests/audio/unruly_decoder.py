@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +45,8 @@ def do(wish: bytes) -> bool:  # noqa: C901 - a table
             os.abort()
         case b"wait":
             signal.pause()
+        case b"nap":
+            time.sleep(1.5 * float(sys.argv[2]))  # as if it got no core for so long
         case b"spin":
             while True:
                 pass

@@ -32,7 +32,7 @@ BODY_STALL_S = 2.0
 SETTINGS = {
     "MAX_REQUESTS_IN_FLIGHT": str(IN_FLIGHT),
     "BODY_STALL_SECONDS": str(BODY_STALL_S),
-    "DECODE_STALL_SECONDS": "60",  # on a machine that does much else, a decoder may get no core for long
+    "DECODE_STALL_SECONDS": "10",
     "S3_MAX_ATTEMPTS": "4",
     "S3_READ_TIMEOUT_SECONDS": "5",
 }

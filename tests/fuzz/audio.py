@@ -51,7 +51,7 @@ STALL_S = 60.0
 SLOW_S = 60.0
 """A file that takes longer is a finding."""
 
-LIMITS = {"MAX_AUDIO_SECONDS": "60", "DECODE_STALL_SECONDS": "60"}
+LIMITS = {"MAX_AUDIO_SECONDS": "60", "DECODE_STALL_SECONDS": "10"}
 """Of the container: damaged headers make hours of noise out of seconds, and reading them finds nothing."""
 
 MEANT = {(415, "not_audio"), (413, "too_large"), (400, "malformed_request"), (503, "busy")}

@@ -48,6 +48,10 @@ MEMORY_BYTES = 1024 * 1024 * 1024
 """What a decoder may allocate in all. A long film takes some tens of megabytes; what FFmpeg asks for at once is bounded
 by `decode.LARGEST_ALLOCATION_BYTES`."""
 
+STARVED = 5
+"""How many times longer than it may work a decoder may take by the clock: a machine that does much else gives it a core
+only now and then, which is not the file's fault."""
+
 NOBODY = 65_534
 """The user and group of whoever owns nothing."""
 
@@ -92,9 +96,11 @@ def main(open_file: Open = open_sound) -> None:
 def serve(connection: socket.socket, *, stall_s: float, open_file: Open) -> None:
     """Decode one file after the other, until the server closes the connection.
 
-    Whatever takes longer than `stall_s` to bring the next block ends the process: the alarm needs nobody who listens.
+    What works for longer than `stall_s` on the next block ends the process, and so does what is at it for `STARVED`
+    times as long: the alarms need nobody who listens.
     """
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for alarm in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(alarm, signal.SIG_DFL)
     with suppress(OSError):  # the server has lost interest
         while True:
             message, descriptors, _flags, _address = socket.recv_fds(connection, NUMBER.size, 1)
@@ -102,7 +108,7 @@ def serve(connection: socket.socket, *, stall_s: float, open_file: Open) -> None
                 return
             (limit_s,) = NUMBER.unpack(message)
             _send(connection, BEGUN)
-            signal.setitimer(signal.ITIMER_REAL, stall_s)
+            _set_alarms(stall_s)
             with os.fdopen(descriptors[0], "rb") as file:
                 _decode(file, connection, limit_s=limit_s, stall_s=stall_s, open_file=open_file)
 
@@ -112,9 +118,9 @@ def _decode(file: BinaryIO, connection: socket.socket, *, limit_s: float, stall_
         with open_file(file, limit_s=limit_s) as sound:
             _send(connection, STATED, NUMBER.pack(math.nan if sound.stated_s is None else sound.stated_s))
             for block in sound.blocks:
-                signal.setitimer(signal.ITIMER_REAL, 0)  # the server may take its time
+                _set_alarms(0)  # the server may take its time
                 _send(connection, BLOCK, block.data.cast("B"))
-                signal.setitimer(signal.ITIMER_REAL, stall_s)
+                _set_alarms(stall_s)
     except RequestError as error:
         _refuse(connection, error.slug, error.message)
     except MemoryError:
@@ -124,13 +130,19 @@ def _decode(file: BinaryIO, connection: socket.socket, *, limit_s: float, stall_
     except Exception:  # noqa: BLE001 - this process's own door: the server logs it
         _refuse(connection, TranscriberError.slug, traceback.format_exc())
     else:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _set_alarms(0)
         _send(connection, DONE)
 
 
 def _refuse(connection: socket.socket, slug: str, message: str) -> None:
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    _set_alarms(0)
     _send(connection, REFUSED, f"{slug}\n{message}".encode())
+
+
+def _set_alarms(stall_s: float) -> None:
+    """Let a time begin; 0 lets none run."""
+    signal.setitimer(signal.ITIMER_PROF, stall_s)
+    signal.setitimer(signal.ITIMER_REAL, STARVED * stall_s)
 
 
 def _send(connection: socket.socket, kind: bytes, content: bytes | memoryview = b"") -> None:

@@ -23,7 +23,7 @@ from typing import BinaryIO
 import numpy as np
 
 from transcriber.audio.decode import Sound, open_sound
-from transcriber.audio.decoder_process import BEGUN, BLOCK, DONE, HEADER, NUMBER, REFUSED, STATED
+from transcriber.audio.decoder_process import BEGUN, BLOCK, DONE, HEADER, NUMBER, REFUSED, STARVED, STATED
 from transcriber.audio.riff import find_plain_pcm
 from transcriber.audio.signatures import HEAD_BYTES, likeness_of
 from transcriber.audio.waveform import Pcm
@@ -62,7 +62,8 @@ class Decoders:
         """Store the settings; processes are started by `start`, or by the first file.
 
         Args:
-            stall_s: How long a decoder may take for the next block, in seconds.
+            stall_s: How long a decoder may work on the next block, in seconds of a core; `STARVED` times as long by the
+                clock.
             module: What the template runs.
             clock: Monotonic seconds.
         """
@@ -200,7 +201,7 @@ class _Decoder:
     def __init__(
         self, connection: socket.socket, template: _Template, *, stall_s: float, clock: Callable[[], float]
     ) -> None:
-        connection.settimeout(stall_s + GRACE_S)
+        connection.settimeout(STARVED * stall_s + GRACE_S)
         self._connection = connection
         self._template = template
         self._stall_s = stall_s
