@@ -32,6 +32,9 @@ READ_ONLY = 'echo $$ >/run/check/pid && mount -t tmpfs tmpfs /tmp && mount -o re
 """What docker's --read-only and --tmpfs do, for buildah, which has neither, nor hands signals on to what it runs."""
 
 
+MODEL_DATA = "/opt/ml/model"
+"""Where SageMaker puts what `ModelDataUrl` names."""
+
 Start = tuple[list[str], Callable[[], int | None]]
 """The command that starts a container, and what tells the process to signal: None when that is the command itself."""
 
@@ -49,14 +52,24 @@ def main() -> None:
     parser.add_argument(
         "--wait", type=float, default=480, metavar="SECONDS", help="how long it may load (default: %(default)s)"
     )
+    parser.add_argument(
+        "--model-data",
+        type=Path,
+        metavar="FOLDER",
+        help=f"put a model's folder where SageMaker puts model data, {MODEL_DATA} (default: the model that is baked)",
+    )
     parser.add_argument("--gpus", metavar="WHICH", help="which GPUs docker lends it, such as all (default: none)")
     parser.add_argument(
         "--runner", choices=["docker", "buildah"], help="default: docker when its daemon answers, else buildah"
     )
     arguments = parser.parse_args()
     runner = arguments.runner or _runner()
+    model: Path | None = arguments.model_data
+    if model and not model.is_dir():
+        sys.exit(f"run_image_check: --model-data {model} is no folder")
+    lent = [] if model is None else ["--volume", f"{model.resolve()}:{MODEL_DATA}:ro"]
     try:
-        with _running(runner, arguments.image, port=arguments.port, gpus=arguments.gpus) as process:
+        with _running(runner, arguments.image, port=arguments.port, gpus=arguments.gpus, lent=lent) as process:
             began = time.monotonic()
             _wait_until_ready(process, port=arguments.port, wait_s=arguments.wait)
             print(f"ready after {time.monotonic() - began:.1f} s", flush=True)
@@ -74,9 +87,11 @@ def _runner() -> str:
 
 
 @contextmanager
-def _running(runner: str, image: str, *, port: int, gpus: str | None) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    runner: str, image: str, *, port: int, gpus: str | None, lent: list[str]
+) -> Iterator[subprocess.Popen[bytes]]:
     start = _docker if runner == "docker" else _buildah
-    with start(image, port=port, gpus=gpus) as (command, first_process):
+    with start(image, port=port, gpus=gpus, lent=lent) as (command, first_process):
         process = subprocess.Popen(command)
         try:
             yield process
@@ -95,12 +110,12 @@ def _running(runner: str, image: str, *, port: int, gpus: str | None) -> Iterato
 
 
 @contextmanager
-def _docker(image: str, *, port: int, gpus: str | None) -> Iterator[Start]:
+def _docker(image: str, *, port: int, gpus: str | None, lent: list[str]) -> Iterator[Start]:
     size = _output("docker", "image", "inspect", "--format", "{{.Size}}", image)
     print(f"{image}: {int(size) / 1e6:,.0f} MB", flush=True)
     name = f"image-check-{uuid.uuid4().hex[:8]}"
     options = ["--rm", "--name", name, "--read-only", "--tmpfs", "/tmp", "--publish", f"127.0.0.1:{port}:8080"]  # noqa: S108
-    options += ["--gpus", gpus] if gpus else []
+    options += [*lent, *(["--gpus", gpus] if gpus else [])]
     try:
         yield ["docker", "run", *options, image, "serve"], lambda: None
     finally:
@@ -108,7 +123,7 @@ def _docker(image: str, *, port: int, gpus: str | None) -> Iterator[Start]:
 
 
 @contextmanager
-def _buildah(image: str, *, port: int, gpus: str | None) -> Iterator[Start]:
+def _buildah(image: str, *, port: int, gpus: str | None, lent: list[str]) -> Iterator[Start]:
     if gpus:
         raise CheckError("buildah lends no GPU; use docker")
     size = json.loads(_output("buildah", "images", "--json", image))[0]["size"]
@@ -118,7 +133,7 @@ def _buildah(image: str, *, port: int, gpus: str | None) -> Iterator[Start]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             pid = Path(folder) / "pid"
-            options = ["--isolation", "chroot", "--cap-add", "CAP_SYS_ADMIN", "--volume", f"{folder}:/run/check"]
+            options = ["--isolation", "chroot", "--cap-add", "CAP_SYS_ADMIN", "--volume", f"{folder}:/run/check", *lent]
             options += ["--env", f"PORT={port}", container, "--", "sh", "-c", READ_ONLY, "sh"]
             yield ["buildah", "run", *options, *entrypoint, "serve"], lambda: int(pid.read_text("utf-8"))
     finally:

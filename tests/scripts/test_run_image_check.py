@@ -24,6 +24,7 @@ if sys.argv[1] == "image":
     sys.exit()
 assert sys.argv[-1] == "serve" and "--read-only" in sys.argv, sys.argv
 behaviour = sys.argv[-2]
+lent = [value for value in sys.argv if value.endswith(":/opt/ml/model:ro")]
 if behaviour == "dies":
     sys.exit(3)
 
@@ -34,7 +35,8 @@ class Service(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         heard = self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer(*((200, {{"text": f"{{len(heard)}} bytes"}}) if behaviour == "works" else (500, {{"error": "no"}})))
+        heard = {{"text": f"{{len(heard)}} bytes", "lent": lent}}
+        self.answer(*((200, heard) if behaviour == "works" else (500, {{"error": "no"}})))
 
     def answer(self, status, body):
         body = json.dumps(body).encode() if body else b""
@@ -53,7 +55,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Service).serve_forever()
 """
 
 
-def check(image: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def check(image: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "docker").write_text(STUB)
     (folder / "docker").chmod(0o755)
     (folder / "recording.wav").write_bytes(b"12345")
@@ -61,7 +63,18 @@ def check(image: str, folder: Path) -> subprocess.CompletedProcess[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     return subprocess.run(
-        [sys.executable, SCRIPT, image, "--port", str(port), "--recording", folder / "recording.wav", "--wait", "30"],
+        [
+            sys.executable,
+            SCRIPT,
+            image,
+            "--port",
+            str(port),
+            "--recording",
+            folder / "recording.wav",
+            "--wait",
+            "30",
+            *options,
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -90,3 +103,18 @@ def test_image_that_does_not_work_fails_the_check_in_one_line(image: str, expect
     assert ended.stderr.startswith("run_image_check: ")
     assert expected in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_model_data_lies_where_sagemaker_puts_it(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    ended = check("works", tmp_path, "--model-data", str(tmp_path / "model"))
+
+    assert ended.returncode == 0, ended.stderr
+    assert f"{tmp_path}/model:/opt/ml/model:ro" in ended.stdout
+
+
+def test_model_data_that_is_no_folder_ends_in_one_line(tmp_path: Path) -> None:
+    ended = check("works", tmp_path, "--model-data", str(tmp_path / "nowhere"))
+
+    assert ended.returncode == 1
+    assert ended.stderr == f"run_image_check: --model-data {tmp_path}/nowhere is no folder\n"
