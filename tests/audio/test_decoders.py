@@ -184,6 +184,13 @@ def test_a_decoder_writes_nothing_and_knows_nothing_of_the_servers(
         assert '"65534 [' in str(told.value)
 
 
+@pytest.mark.parametrize("wish", [b"be killed", b"late be killed"])
+def test_a_decoder_that_somebody_kills_is_not_blamed_on_its_file(unruly: Decoders, wish: bytes) -> None:
+    with pytest.raises(Busy, match="no decoder for this audio now"):
+        decoded(unruly, wish)
+    assert len(decoded(unruly, MP3)) > 0
+
+
 def test_when_all_decoders_are_killed_files_are_not_blamed_and_new_ones_come(unruly: Decoders) -> None:
     with pytest.raises(Busy, match="no decoder for this audio now"):
         decoded(unruly, b"kill")

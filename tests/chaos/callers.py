@@ -57,7 +57,6 @@ class Times:
     def __init__(self) -> None:
         self.kills_s: list[float] = []
         self.stops_s: list[float] = []
-        self.decoder_kills_s: list[float] = []
         self.unready_s: list[tuple[float, float]] = []
         self._unready_since_s: float | None = time.monotonic()
 
@@ -84,9 +83,6 @@ class Times:
         if met_closed and not self.was_ready(began_s, ended_s):
             return Outcome.UNREACHED
         return Outcome.CUT
-
-    def is_decoder_killed(self, began_s: float, ended_s: float) -> bool:
-        return any(began_s <= kill_s <= ended_s for kill_s in self.decoder_kills_s)
 
 
 @dataclass(slots=True)
@@ -238,8 +234,6 @@ def _meaning_of(refused: Refused, began_s: float, times: Times) -> Outcome:
         return Outcome.OURS  # /ping said that it was ready
     if refused.status == 503 and refused.code in NOT_OURS:
         return Outcome.REFUSED
-    if refused.code == "not_audio" and times.is_decoder_killed(began_s, ended_s):
-        return Outcome.EXCUSED  # a decoder that was killed looks like one that its file has broken
     return Outcome.OURS if refused.status >= 500 else Outcome.WRONG
 
 

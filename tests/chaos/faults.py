@@ -58,9 +58,7 @@ def kill_a_decoder(scene: Scene) -> int:
     """kill -9 of a decoder, which may be in the middle of somebody's file."""
     with suppress(IndexError, ProcessLookupError):
         victim = scene.chance.choice(scene.container.decoders)
-        scene.times.decoder_kills_s.append(time.monotonic())
         os.kill(victim, signal.SIGKILL)
-        scene.times.decoder_kills_s.append(time.monotonic())
         return 1
     return 0
 
@@ -70,10 +68,8 @@ def kill_the_template(scene: Scene) -> int:
     template = scene.container.template
     if template is None:
         return 0
-    scene.times.decoder_kills_s.append(time.monotonic())
     os.kill(template, signal.SIGKILL)
     comes_about(lambda: scene.container.template != template, within_s=10)
-    scene.times.decoder_kills_s.append(time.monotonic())
     return 1
 
 

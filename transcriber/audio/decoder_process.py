@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -30,7 +31,8 @@ HEADER = struct.Struct("<cI")
 NUMBER = struct.Struct("<d")
 
 BEGUN = b"F"
-"""The file has arrived; what goes wrong from here on is the file's fault."""
+"""The file has arrived; what goes wrong from here on is the file's fault. In the place of a length stands the number of
+the decoder's process."""
 
 STATED = b"S"
 """`Sound.stated_s`, NaN for None; follows when the file is open."""
@@ -52,6 +54,21 @@ STARVED = 5
 """How many times longer than it may work a decoder may take by the clock: a machine that does much else gives it a core
 only now and then, which is not the file's fault."""
 
+FORK = b"\0"
+"""Asks the template for a decoder, with the decoder's socket. Any other message is the number of a decoder's process
+and asks for its `ENDING`."""
+
+PROCESS = struct.Struct("<I")
+
+ENDING = struct.Struct("<i")
+"""The signal that ended a process; 0 for one that ended by itself, lives on, or is not known."""
+
+REMEMBERED = 256
+"""Endings that nobody asks for are forgotten when there are more: most decoders end because they are not needed."""
+
+BURIED_WITHIN_S = 1.0
+"""How long after its socket a process may end."""
+
 NOBODY = 65_534
 """The user and group of whoever owns nothing."""
 
@@ -70,27 +87,56 @@ def main(open_file: Open = open_sound) -> None:
     stall_s = float(sys.argv[2])
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)  # meant for the server; it closes the socket when it is done
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the dead
+    endings = _Endings()
     _give_up_rights()
     gc.collect()
     gc.freeze()  # pages that no collection touches stay shared with the decoders
     own = os.getpid()
     while True:
-        message, descriptors, _flags, _address = socket.recv_fds(control, 1, 1)
+        message, descriptors, _flags, _address = socket.recv_fds(control, PROCESS.size, 1)
         if not message:
             return
+        if message != FORK:
+            control.send(ENDING.pack(endings.of(*PROCESS.unpack(message))))
+            continue
         pid = -1
         with suppress(OSError):  # no room for a process: the server sees its socket closed
             pid = os.fork()
         if pid == 0:
             try:
                 control.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _follow_into_death(own)
                 serve(socket.socket(fileno=descriptors[0]), stall_s=stall_s, open_file=open_file)
             finally:
                 os._exit(0)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+class _Endings:
+    """Buries decoders, and remembers what they died of."""
+
+    def __init__(self) -> None:
+        self._signals: dict[int, int] = {}
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: self._bury())
+
+    def of(self, process: int) -> int:
+        """Return the signal that ended a process whose socket has just closed."""
+        ends_s = time.monotonic() + BURIED_WITHIN_S
+        while process not in self._signals and time.monotonic() < ends_s:
+            time.sleep(0.001)  # it is on its way
+        return self._signals.pop(process, 0)
+
+    def _bury(self) -> None:
+        with suppress(ChildProcessError):  # none is left
+            while True:
+                process, status = os.waitpid(-1, os.WNOHANG)
+                if not process:
+                    return
+                self._signals[process] = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+                if len(self._signals) > REMEMBERED:
+                    del self._signals[next(iter(self._signals))]
 
 
 def serve(connection: socket.socket, *, stall_s: float, open_file: Open) -> None:
@@ -107,7 +153,7 @@ def serve(connection: socket.socket, *, stall_s: float, open_file: Open) -> None
             if not message:
                 return
             (limit_s,) = NUMBER.unpack(message)
-            _send(connection, BEGUN)
+            connection.sendall(HEADER.pack(BEGUN, os.getpid()))
             _set_alarms(stall_s)
             with os.fdopen(descriptors[0], "rb") as file:
                 _decode(file, connection, limit_s=limit_s, stall_s=stall_s, open_file=open_file)

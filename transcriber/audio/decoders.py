@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +23,19 @@ from typing import BinaryIO
 import numpy as np
 
 from transcriber.audio.decode import Sound, open_sound
-from transcriber.audio.decoder_process import BEGUN, BLOCK, DONE, HEADER, NUMBER, REFUSED, STARVED, STATED
+from transcriber.audio.decoder_process import (
+    BEGUN,
+    BLOCK,
+    DONE,
+    ENDING,
+    FORK,
+    HEADER,
+    NUMBER,
+    PROCESS,
+    REFUSED,
+    STARVED,
+    STATED,
+)
 from transcriber.audio.riff import find_plain_pcm
 from transcriber.audio.signatures import HEAD_BYTES, likeness_of
 from transcriber.audio.waveform import Pcm
@@ -40,11 +52,8 @@ MOST_IDLE = 16
 GRACE_S = 5.0
 """How much later than the decoder's own alarm the server gives up on it; only for one that the alarm cannot end."""
 
-ALMOST = 0.8
-"""Of the alarm's time; it was set a moment before the server began to wait."""
-
-NOTICE_S = 0.2
-"""How long to look whether a decoder that has ended did so because all of them did."""
+ALARMS = (signal.SIGPROF, signal.SIGALRM)
+"""What ends a decoder that takes too long."""
 
 ATTEMPTS = 3
 """How often a decoder is asked for before the machine is taken to have no room for one."""
@@ -58,18 +67,16 @@ REFUSALS = {error.slug: error for error in (NotAudio, TooLarge)}
 class Decoders:
     """Decoder processes, made as they are needed and used again; for many threads at once."""
 
-    def __init__(self, *, stall_s: float, module: str = MODULE, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, stall_s: float, module: str = MODULE) -> None:
         """Store the settings; processes are started by `start`, or by the first file.
 
         Args:
             stall_s: How long a decoder may work on the next block, in seconds of a core; `STARVED` times as long by the
                 clock.
             module: What the template runs.
-            clock: Monotonic seconds.
         """
         self._stall_s = stall_s
         self._module = module
-        self._clock = clock
         self._lock = threading.Lock()
         self._idle: deque[_Decoder] = deque()
         self._template: _Template | None = None
@@ -134,7 +141,7 @@ class Decoders:
                     log.warning("no decoder", extra={"error": repr(error)})
                     ours.close()
                     return None
-        return _Decoder(ours, template, stall_s=self._stall_s, clock=self._clock)
+        return _Decoder(ours, template, stall_s=self._stall_s)
 
     def _living_template(self) -> _Template:
         if self._template is None or not self._template.is_alive:
@@ -158,6 +165,8 @@ class _Template:
 
     def __init__(self, module: str, *, stall_s: float) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.settimeout(GRACE_S)
+        self._asking = threading.Lock()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, and nothing of a caller's
                 [sys.executable, "-m", module, str(theirs.fileno()), str(stall_s)],
@@ -177,14 +186,18 @@ class _Template:
     def status(self) -> int | None:
         return self._process.returncode
 
-    def ends(self, *, within_s: float) -> bool:
-        """Tell whether it has ended, or does so in the next moment."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(within_s)
-        return not self.is_alive
+    def ending_of(self, process: int) -> int | None:
+        """Return the signal that ended a decoder, 0 for none; None when the template has ended too."""
+        with self._asking:
+            try:
+                self._control.send(PROCESS.pack(process))
+                told = self._control.recv(ENDING.size)
+            except OSError:
+                return None
+        return ENDING.unpack(told)[0] if told else None
 
     def fork(self, connection: socket.socket) -> None:
-        socket.send_fds(self._control, [b"\0"], [connection.fileno()])
+        socket.send_fds(self._control, [FORK], [connection.fileno()])
 
     def close(self) -> None:
         self._control.close()
@@ -198,14 +211,12 @@ class _Template:
 class _Decoder:
     """The server's end of one decoder."""
 
-    def __init__(
-        self, connection: socket.socket, template: _Template, *, stall_s: float, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, connection: socket.socket, template: _Template, *, stall_s: float) -> None:
         connection.settimeout(STARVED * stall_s + GRACE_S)
         self._connection = connection
         self._template = template
         self._stall_s = stall_s
-        self._clock = clock
+        self._process = 0
         self.is_idle = False
 
     def begin(self, descriptor: int, limit_s: float) -> bool:
@@ -213,7 +224,8 @@ class _Decoder:
         self.is_idle = False
         try:
             socket.send_fds(self._connection, [NUMBER.pack(limit_s)], [descriptor])
-            if self._receive(HEADER.size) == HEADER.pack(BEGUN, 0):
+            kind, self._process = HEADER.unpack(self._receive(HEADER.size))
+            if kind == BEGUN:
                 return True
         except OSError:
             pass
@@ -250,27 +262,35 @@ class _Decoder:
 
     def _frame(self, likeness: str) -> tuple[bytes, bytearray]:
         """Return the next frame but a refusal, which is raised."""
-        began_s = self._clock()
         try:
             kind, size = HEADER.unpack(self._receive(HEADER.size))
             content = self._receive(size)
+        except TimeoutError as error:
+            raise self._lost(likeness, signal.SIGALRM) from error
         except OSError as error:
-            is_stalled = self._clock() - began_s >= ALMOST * self._stall_s
-            log.warning("decoder lost", extra={"file": likeness, "stalled": is_stalled, "error": repr(error)})
-            if self._template.ends(within_s=NOTICE_S):
-                raise _no_room() from error
-            if is_stalled:
-                raise NotAudio(
-                    f"the file {likeness}, and its decoder made nothing of it for {self._stall_s:,.10g} seconds; it is "
-                    "damaged, or made to do that"
-                ) from error
-            raise NotAudio(f"the file {likeness}, and it breaks its decoder; encode the sound again") from error
+            raise self._lost(likeness, self._template.ending_of(self._process)) from error
         if kind != REFUSED:
             return kind, content
         slug, _, message = content.decode().partition("\n")
         if slug in REFUSALS:
             raise REFUSALS[slug](message)
         raise RuntimeError(f"a decoder failed: {message}")
+
+    def _lost(self, likeness: str, ending: int | None) -> Busy | NotAudio:
+        """Return the refusal for a file whose decoder was ended by a signal.
+
+        Files break a decoder in many ways, but none of them is SIGKILL: that is the kernel's when memory is short, or
+        somebody else's.
+        """
+        log.warning("decoder lost", extra={"file": likeness, "signal": ending})
+        if ending in (None, signal.SIGKILL):
+            return _no_room()
+        if ending in ALARMS:
+            return NotAudio(
+                f"the file {likeness}, and its decoder made nothing of it for {self._stall_s:,.10g} seconds; it is "
+                "damaged, or made to do that"
+            )
+        return NotAudio(f"the file {likeness}, and it breaks its decoder; encode the sound again")
 
     def _receive(self, size: int) -> bytearray:
         content = bytearray(size)
