@@ -31,7 +31,6 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from fleet.load import plots  # noqa: E402 - the line above makes it importable
 from fleet.load.batches import batch_ms_of  # noqa: E402
 from fleet.load.errors import CannotMeasure  # noqa: E402
 from fleet.load.plan import Arrivals, Recording  # noqa: E402
@@ -54,7 +53,7 @@ from fleet.load.turns import Loads, Turns  # noqa: E402
 from fleet.numbers import positive, wholes  # noqa: E402
 from scripts.load_bench.machine import machine, versions  # noqa: E402
 from scripts.load_bench.material import Cutter  # noqa: E402
-from scripts.load_bench.page import can_draw_plots, reports_beside, slug, with_part  # noqa: E402
+from scripts.load_bench.page import can_draw_plots, keep, reports_beside, slug, with_part  # noqa: E402
 from scripts.load_bench.upload import upload_growth  # noqa: E402
 from scripts.load_bench.warming import warm_up  # noqa: E402
 from transcriber.engines.weights import DEMO_FOLDER  # noqa: E402
@@ -113,18 +112,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             record = from_json(arguments.report.read_text("utf-8"))
         else:
             record = measure(choice_of(arguments, argv))
-        folder = (arguments.out or (RECORDS if arguments.write else SCRATCH)) / slug(record.title)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECORD).write_text(to_json(record), "utf-8")
-        if can_draw:
-            plots.draw(record, folder)
         report = report_of(record, pictures="" if can_draw else None)
-        print(report)
+        file = (arguments.out or (RECORDS if arguments.write else SCRATCH)) / slug(record.title) / RECORD
+        keep(file, to_json(record), report, plotted=record if can_draw else None, on_page=arguments.write)
         if arguments.write:
-            write_page()
-        else:
-            (folder / "report.md").write_text(report, "utf-8")
-        print(f"benchmark: the record is {folder / 'record.json'}", file=sys.stderr)
+            PAGE.write_text(page_of(PAGE.read_text("utf-8"), RECORDS), "utf-8")
+        print(f"benchmark: the record is {file}", file=sys.stderr)
     except (CannotMeasure, OSError) as error:
         sys.exit(f"benchmark: {error}")
     except KeyboardInterrupt:
@@ -308,11 +301,6 @@ def roofline(
             command += ["--batches", *sorted({str(peak.batch) for peak in best})]
         written = output_of(ROOFLINE, command, logs=LOGS, within_s=ROOFLINE_WITHIN_S)
     return roofline_from_json(written, recording_s=length_s)
-
-
-def write_page() -> None:
-    """Renew the part of docs/benchmarks.md between the marks, from every record beside it."""
-    PAGE.write_text(page_of(PAGE.read_text("utf-8"), RECORDS), "utf-8")
 
 
 def page_of(page: str, records: Path) -> str:

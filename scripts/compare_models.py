@@ -36,7 +36,6 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from fleet.load import plots  # noqa: E402 - the line above makes it importable
 from fleet.load.comparison import Comparison, Score, from_json, report_of, to_json  # noqa: E402
 from fleet.load.driver import complaint_of  # noqa: E402
 from fleet.load.errors import CannotMeasure  # noqa: E402
@@ -49,7 +48,7 @@ from scripts.evaluation.manifest import CannotEvaluateError, Recording, read_man
 from scripts.evaluation.scoring import UNSPACED, error_rate  # noqa: E402
 from scripts.load_bench.machine import machine, versions  # noqa: E402
 from scripts.load_bench.material import Cutter  # noqa: E402
-from scripts.load_bench.page import can_draw_plots, reports_beside, slug, with_part  # noqa: E402
+from scripts.load_bench.page import can_draw_plots, keep, reports_beside, slug, with_part  # noqa: E402
 from scripts.load_bench.warming import warm_up  # noqa: E402
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -96,18 +95,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             comparison = from_json(arguments.report.read_text("utf-8"))
         else:
             comparison = compare(models_of(arguments), arguments, argv)
-        folder = (arguments.out or (RECORDS if arguments.write else SCRATCH)) / slug(comparison.record.title)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECORD).write_text(to_json(comparison), "utf-8")
-        if can_draw:
-            plots.draw(comparison.record, folder)
         report = report_of(comparison, pictures="" if can_draw else None)
-        print(report)
+        file = (arguments.out or (RECORDS if arguments.write else SCRATCH)) / slug(comparison.record.title) / RECORD
+        plotted = comparison.record if can_draw else None
+        keep(file, to_json(comparison), report, plotted=plotted, on_page=arguments.write)
         if arguments.write:
             PAGE.write_text(page_of(PAGE.read_text("utf-8"), RECORDS), "utf-8")
-        else:
-            (folder / "report.md").write_text(report, "utf-8")
-        print(f"compare_models: the record is {folder / RECORD}", file=sys.stderr)
+        print(f"compare_models: the record is {file}", file=sys.stderr)
     except (CannotMeasure, CannotEvaluateError, OSError) as error:
         sys.exit(f"compare_models: {error}")
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fleet.load import plots
 from fleet.load.errors import CannotMeasure
+from fleet.load.record import Record
 
 
 def with_part(page: str, name: str, reports: Sequence[str]) -> str:
@@ -64,3 +65,22 @@ def can_draw_plots(*, needed: bool, program: str) -> bool:
         print(f"{program}: {error}; going on without", file=sys.stderr)
         return False
     return True
+
+
+def keep(file: Path, document: str, report: str, *, plotted: Record | None, on_page: bool) -> None:
+    """Write a record, with its plots beside it, and print its report.
+
+    Args:
+        file: Where the record goes; its folder is made.
+        document: The record.
+        report: What is printed, and written beside it unless it goes to the page.
+        plotted: What is drawn; None draws nothing.
+        on_page: Whether the report goes to the page.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(document, "utf-8")
+    if plotted is not None:
+        plots.draw(plotted, file.parent)
+    if not on_page:
+        (file.parent / "report.md").write_text(report, "utf-8")
+    print(report)
