@@ -9,7 +9,7 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 WITHIN_S = 60.0
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S = 0.05
 
 
 def comes_about(look: Callable[[], Found], *, within_s: float = WITHIN_S) -> Found:

@@ -34,18 +34,25 @@ class LogLines:
             self._lines.setdefault(stream, []).append({"timestamp": int(time.time() * 1000), "message": line or " "})
 
     def send(self, clients: Clients) -> None:
-        """Send what was noted."""
+        """Send what was noted; what cannot be sent now is kept for the next time."""
         with self._lock:
             lines, self._lines = self._lines, {}
-        for stream, events in lines.items():
-            client = clients.get("logs", stream.region)
-            if stream not in self._known:
-                with suppress(client.exceptions.ResourceAlreadyExistsException):
-                    client.create_log_group(logGroupName=stream.group)
-                with suppress(client.exceptions.ResourceAlreadyExistsException):
-                    client.create_log_stream(logGroupName=stream.group, logStreamName=stream.name)
-                self._known.add(stream)
-            for start in range(0, len(events), 1000):
-                client.put_log_events(
-                    logGroupName=stream.group, logStreamName=stream.name, logEvents=events[start : start + 1000]
-                )
+        try:
+            for stream in list(lines):
+                self._send(clients.get("logs", stream.region), stream, lines[stream])
+                del lines[stream]
+        finally:
+            with self._lock:
+                for stream, events in lines.items():
+                    self._lines[stream] = events + self._lines.get(stream, [])
+
+    def _send(self, client: Any, stream: Stream, events: list[dict[str, Any]]) -> None:  # noqa: ANN401 - boto3's
+        if stream not in self._known:
+            with suppress(client.exceptions.ResourceAlreadyExistsException):
+                client.create_log_group(logGroupName=stream.group)
+            with suppress(client.exceptions.ResourceAlreadyExistsException):
+                client.create_log_stream(logGroupName=stream.group, logStreamName=stream.name)
+            self._known.add(stream)
+        while events:
+            client.put_log_events(logGroupName=stream.group, logStreamName=stream.name, logEvents=events[:1000])
+            del events[:1000]
