@@ -5,7 +5,7 @@ so that a machine whose speed drifts treats all alike; while one is measured the
 and 20 callers with recordings of 15, 30 and 60 s; a fixed rate of arrivals; short requests beside a ten-minute
 recording; /ping with as many requests in flight as are let in; the memory that a large upload takes.
 
-    python scripts/benchmark.py                                 everything; into build/bench
+    python scripts/benchmark.py                                 everything; into build/benchmark
     python scripts/benchmark.py --quick --sides ours            a minute, to try it
     python scripts/benchmark.py --url http://127.0.0.1:8080     a server that runs already, alone
     python scripts/benchmark.py --write                         everything; into docs/benchmarks and docs/benchmarks.md
@@ -31,8 +31,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from fleet.load.batches import batch_ms_of  # noqa: E402
-from fleet.load.errors import CannotMeasure  # noqa: E402
+from fleet.load.batches import batch_ms_of  # noqa: E402 - the line above makes it importable
 from fleet.load.plan import Arrivals, Recording  # noqa: E402
 from fleet.load.record import (  # noqa: E402
     BATCHED,
@@ -53,7 +52,7 @@ from fleet.load.turns import Loads, Turns  # noqa: E402
 from fleet.numbers import positive, wholes  # noqa: E402
 from scripts.load_bench.machine import machine, versions  # noqa: E402
 from scripts.load_bench.material import Cutter  # noqa: E402
-from scripts.load_bench.page import can_draw_plots, keep, reports_beside, slug, with_part  # noqa: E402
+from scripts.load_bench.page import Shelf  # noqa: E402
 from scripts.load_bench.upload import upload_growth  # noqa: E402
 from scripts.load_bench.warming import warm_up  # noqa: E402
 from transcriber.engines.weights import DEMO_FOLDER  # noqa: E402
@@ -65,12 +64,7 @@ SIDES = (OURS, *PROGRAMS, ROOFLINE)
 GIVEN = "the server"
 """How a server is called that was running already."""
 
-PAGE = ROOT / "docs" / "benchmarks.md"
-RECORDS = ROOT / "docs" / "benchmarks"
-SCRATCH = ROOT / "build" / "bench"
-LOGS = SCRATCH / "logs"
-PART = "load"
-RECORD = "record.json"
+LOGS = ROOT / "build" / "benchmark" / "logs"
 
 SHORT_S = 5
 CROWD = 64
@@ -81,6 +75,16 @@ SWEEP_S = 1.0
 
 ROOFLINE_WITHIN_S = 1800.0
 LIBRARIES = ("ctranslate2", "faster-whisper", "litserve", "numpy", "onnxruntime", "av")
+
+SHELF = Shelf(
+    program="benchmark",
+    part="load",
+    file="record.json",
+    read=from_json,
+    written=to_json,
+    shown=lambda record, pictures: report_of(record, pictures=pictures),
+    plotted=lambda record: record,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,22 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure or read a record, print the report, write it with its plots."""
     argv = sys.argv[1:] if argv is None else argv
     arguments = parse(argv)
-    try:
-        can_draw = can_draw_plots(needed=arguments.write, program="benchmark")
-        if arguments.report:
-            record = from_json(arguments.report.read_text("utf-8"))
-        else:
-            record = measure(choice_of(arguments, argv))
-        report = report_of(record, pictures="" if can_draw else None)
-        file = (arguments.out or (RECORDS if arguments.write else SCRATCH)) / slug(record.title) / RECORD
-        keep(file, to_json(record), report, plotted=record if can_draw else None, on_page=arguments.write)
-        if arguments.write:
-            PAGE.write_text(page_of(PAGE.read_text("utf-8"), RECORDS), "utf-8")
-        print(f"benchmark: the record is {file}", file=sys.stderr)
-    except (CannotMeasure, OSError) as error:
-        sys.exit(f"benchmark: {error}")
-    except KeyboardInterrupt:
-        sys.exit("benchmark: stopped; nothing was written")
+    SHELF.main(arguments, lambda: measure(choice_of(arguments, argv)))
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -143,7 +132,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     add("--want-share", type=positive, default=0.95, metavar="N", help="aim: part of the roofline (default: 0.95)")
     add("--title", help="of the record, and its folder's name (default: the name of the model's folder)")
-    add("--out", type=Path, help="folder for the record's own folder (default: build/bench)")
+    add("--out", type=Path, help="folder for the record's own folder (default: build/benchmark)")
     add("--write", action="store_true", help="write into docs/benchmarks and renew docs/benchmarks.md")
     add("--report", type=Path, metavar="RECORD.json", help="measure nothing; tables and plots of this record")
     return parser.parse_args(argv)
@@ -301,12 +290,6 @@ def roofline(
             command += ["--batches", *sorted({str(peak.batch) for peak in best})]
         written = output_of(ROOFLINE, command, logs=LOGS, within_s=ROOFLINE_WITHIN_S)
     return roofline_from_json(written, recording_s=length_s)
-
-
-def page_of(page: str, records: Path) -> str:
-    """Return the page with the reports of all records of a folder between its marks."""
-    reports = reports_beside(records, RECORD, lambda text, pictures: report_of(from_json(text), pictures=pictures))
-    return with_part(page, PART, reports)
 
 
 def names(text: str) -> tuple[str, ...]:

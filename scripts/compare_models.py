@@ -36,7 +36,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from fleet.load.comparison import Comparison, Score, from_json, report_of, to_json  # noqa: E402
+from fleet.load.comparison import Comparison, Score, from_json, report_of, to_json  # noqa: E402 - the line above makes it importable
 from fleet.load.driver import complaint_of  # noqa: E402
 from fleet.load.errors import CannotMeasure  # noqa: E402
 from fleet.load.http_line import HttpLine  # noqa: E402
@@ -44,25 +44,30 @@ from fleet.load.record import LABELS, Aims, Material, Record  # noqa: E402
 from fleet.load.sides import Side, free_port, started  # noqa: E402
 from fleet.load.turns import Loads, Turns  # noqa: E402
 from fleet.numbers import positive, wholes  # noqa: E402
-from scripts.evaluation.manifest import CannotEvaluateError, Recording, read_manifest  # noqa: E402
+from scripts.evaluation.manifest import Recording, read_manifest  # noqa: E402
 from scripts.evaluation.scoring import UNSPACED, error_rate  # noqa: E402
 from scripts.load_bench.machine import machine, versions  # noqa: E402
 from scripts.load_bench.material import Cutter  # noqa: E402
-from scripts.load_bench.page import can_draw_plots, keep, reports_beside, slug, with_part  # noqa: E402
+from scripts.load_bench.page import Shelf  # noqa: E402
 from scripts.load_bench.warming import warm_up  # noqa: E402
 
-PAGE = ROOT / "docs" / "benchmarks.md"
-RECORDS = ROOT / "docs" / "benchmarks"
-SCRATCH = ROOT / "build" / "compare"
-LOGS = SCRATCH / "logs"
-PART = "comparison"
-RECORD = "comparison.json"
+LOGS = ROOT / "build" / "compare_models" / "logs"
 
 HEARD_AT_ONCE = 8
 """Recordings of the manifest in flight at once: the order of batches changes no text, and the device is kept busy."""
 
 ANY_SOUND = "application/octet-stream"
 LIBRARIES = ("ctranslate2", "faster-whisper", "onnxruntime", "numpy", "av")
+
+SHELF = Shelf(
+    program="compare_models",
+    part="comparison",
+    file="comparison.json",
+    read=from_json,
+    written=to_json,
+    shown=lambda comparison, pictures: report_of(comparison, pictures=pictures),
+    plotted=lambda comparison: comparison.record,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,23 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure or read a comparison, print the tables, write them with their plots."""
     argv = sys.argv[1:] if argv is None else argv
     arguments = parse(argv)
-    try:
-        can_draw = can_draw_plots(needed=arguments.write, program="compare_models")
-        if arguments.report:
-            comparison = from_json(arguments.report.read_text("utf-8"))
-        else:
-            comparison = compare(models_of(arguments), arguments, argv)
-        report = report_of(comparison, pictures="" if can_draw else None)
-        file = (arguments.out or (RECORDS if arguments.write else SCRATCH)) / slug(comparison.record.title) / RECORD
-        plotted = comparison.record if can_draw else None
-        keep(file, to_json(comparison), report, plotted=plotted, on_page=arguments.write)
-        if arguments.write:
-            PAGE.write_text(page_of(PAGE.read_text("utf-8"), RECORDS), "utf-8")
-        print(f"compare_models: the record is {file}", file=sys.stderr)
-    except (CannotMeasure, CannotEvaluateError, OSError) as error:
-        sys.exit(f"compare_models: {error}")
-    except KeyboardInterrupt:
-        sys.exit("compare_models: stopped; nothing was written")
+    SHELF.main(arguments, lambda: compare(models_of(arguments), arguments, argv))
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -122,7 +111,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--seconds", type=positive, default=6.0, help="that each load runs on each model in each round (default: 6)")
     add("--rounds", type=int, choices=range(1, 11), default=1, metavar="N", help="how often (default: 1)")
     add("--title", default="Models side by side", help="of the record, and its folder's name")
-    add("--out", type=Path, help="folder for the record's own folder (default: build/compare)")
+    add("--out", type=Path, help="folder for the record's own folder (default: build/compare_models)")
     add("--write", action="store_true", help="write into docs/benchmarks and renew docs/benchmarks.md")
     add("--report", type=Path, metavar="COMPARISON.json", help="measure nothing; tables and plots of this record")
     return parser.parse_args(argv)
@@ -262,12 +251,6 @@ def heard_by(side: Side, recording: Recording) -> str:
         side.check()
         raise CannotMeasure(f"{side.name} refuses {recording.path.name}: {complaint}")
     return str(json.loads(reply.body)["text"])
-
-
-def page_of(page: str, records: Path) -> str:
-    """Return the page with all comparisons of a folder between its marks."""
-    reports = reports_beside(records, RECORD, lambda text, pictures: report_of(from_json(text), pictures=pictures))
-    return with_part(page, PART, reports)
 
 
 def named(text: str) -> tuple[str, str]:

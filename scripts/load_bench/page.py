@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from fleet.load import plots
 from fleet.load.errors import CannotMeasure
 from fleet.load.record import Record
+from scripts.evaluation.manifest import CannotEvaluateError
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "benchmarks.md"
+RECORDS = ROOT / "docs" / "benchmarks"
+
+Kept = TypeVar("Kept")
 
 
 def with_part(page: str, name: str, reports: Sequence[str]) -> str:
@@ -25,20 +35,6 @@ def with_part(page: str, name: str, reports: Sequence[str]) -> str:
         raise CannotMeasure(f"the page has no {begin} with an {end} after it, so there is no place for the reports")
     body = "\n".join(reports) or "Nothing has been recorded yet.\n"
     return f"{before}{begin}\n\n{body}\n{end}{after}"
-
-
-def reports_beside(records: Path, name: str, report: Callable[[str, str], str]) -> list[str]:
-    """Return the reports of all records of one name, one folder each.
-
-    Args:
-        records: The folder of their folders, beside the page.
-        name: Of the file.
-        report: Makes one of the record's text and the place of its pictures, as seen from the page.
-    """
-    return [
-        report(path.read_text("utf-8"), f"{records.name}/{path.parent.name}/")
-        for path in sorted(records.glob(f"*/{name}"))
-    ]
 
 
 def slug(title: str) -> str:
@@ -67,20 +63,61 @@ def can_draw_plots(*, needed: bool, program: str) -> bool:
     return True
 
 
-def keep(file: Path, document: str, report: str, *, plotted: Record | None, on_page: bool) -> None:
-    """Write a record, with its plots beside it, and print its report.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf(Generic[Kept]):
+    """Where the records of one program are kept and shown.
 
-    Args:
-        file: Where the record goes; its folder is made.
-        document: The record.
-        report: What is printed, and written beside it unless it goes to the page.
-        plotted: What is drawn; None draws nothing.
-        on_page: Whether the report goes to the page.
+    Attributes:
+        program: The program's name, for messages; what it measures for itself goes below `build/<program>`.
+        part: Of the page.
+        file: Name of a record, in a folder of its own.
+        read: Makes a record of its text.
+        written: Makes the text of a record.
+        shown: Makes the report of a record, with the place of its pictures; None for no pictures.
+        plotted: What is drawn of a record.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(document, "utf-8")
-    if plotted is not None:
-        plots.draw(plotted, file.parent)
-    if not on_page:
-        (file.parent / "report.md").write_text(report, "utf-8")
-    print(report)
+
+    program: str
+    part: str
+    file: str
+    read: Callable[[str], Kept]
+    written: Callable[[Kept], str]
+    shown: Callable[[Kept, str | None], str]
+    plotted: Callable[[Kept], Record]
+
+    def main(self, arguments: argparse.Namespace, measure: Callable[[], Kept]) -> None:
+        """Measure, or read the record that is named; print its report, write it with its plots.
+
+        Args:
+            arguments: With `report`, `out` and `write`.
+            measure: Makes a record.
+        """
+        try:
+            can_draw = can_draw_plots(needed=arguments.write, program=self.program)
+            kept = self.read(arguments.report.read_text("utf-8")) if arguments.report else measure()
+            report = self.shown(kept, "" if can_draw else None)
+            plotted = self.plotted(kept)
+            folder = arguments.out or (RECORDS if arguments.write else ROOT / "build" / self.program)
+            file = folder / slug(plotted.title) / self.file
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(self.written(kept), "utf-8")
+            if can_draw:
+                plots.draw(plotted, file.parent)
+            if arguments.write:
+                PAGE.write_text(self.on(PAGE.read_text("utf-8"), RECORDS), "utf-8")
+            else:
+                (file.parent / "report.md").write_text(report, "utf-8")
+            print(report)
+            print(f"{self.program}: the record is {file}", file=sys.stderr)
+        except (CannotMeasure, CannotEvaluateError, OSError) as error:
+            sys.exit(f"{self.program}: {error}")
+        except KeyboardInterrupt:
+            sys.exit(f"{self.program}: stopped; nothing was written")
+
+    def on(self, page: str, records: Path) -> str:
+        """Return the page with the reports of all records of a folder, each in a folder of its own, in our part."""
+        reports = [
+            self.shown(self.read(path.read_text("utf-8")), f"{records.name}/{path.parent.name}/")
+            for path in sorted(records.glob(f"*/{self.file}"))
+        ]
+        return with_part(page, self.part, reports)

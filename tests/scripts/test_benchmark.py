@@ -16,6 +16,7 @@ import pytest
 from fleet.load.errors import CannotMeasure
 from fleet.load.record import from_json, to_json
 from scripts import benchmark
+from scripts.load_bench import page
 from tests.conftest import ROOT
 from tests.fleet.load.fake_server import FakeServer, fake_server
 from tests.fleet.load.records import record
@@ -94,24 +95,24 @@ def test_page_is_renewed_between_its_marks_only(tmp_path: Path) -> None:
         (tmp_path / "benchmarks" / name).mkdir(parents=True)
         (tmp_path / "benchmarks" / name / "record.json").write_text(to_json(record(title=name)), "utf-8")
     page = f"# Head\n{BEGIN}\nold\n{END}\n## Images\n"
-    renewed = benchmark.page_of(page, tmp_path / "benchmarks")
+    renewed = benchmark.SHELF.on(page, tmp_path / "benchmarks")
 
     assert renewed.startswith(f"# Head\n{BEGIN}\n\n### a\n")
     assert renewed.endswith(f"{END}\n## Images\n")
     assert "old" not in renewed
     assert "](benchmarks/b/latency.png)" in renewed
-    assert benchmark.page_of(renewed, tmp_path / "benchmarks") == renewed
+    assert benchmark.SHELF.on(renewed, tmp_path / "benchmarks") == renewed
 
 
 def test_page_without_marks_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(CannotMeasure, match="no place for the reports"):
-        benchmark.page_of("# Head\n", tmp_path)
+        benchmark.SHELF.on("# Head\n", tmp_path)
 
 
 def test_page_of_the_project_has_its_marks_and_is_up_to_date() -> None:
-    page = benchmark.PAGE.read_text("utf-8")
+    shown = page.PAGE.read_text("utf-8")
 
-    assert benchmark.page_of(page, benchmark.RECORDS) == page
+    assert benchmark.SHELF.on(shown, page.RECORDS) == shown
 
 
 @pytest.mark.parametrize(

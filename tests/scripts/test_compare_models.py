@@ -11,6 +11,7 @@ import pytest
 
 from fleet.load.comparison import from_json, to_json
 from scripts import compare_models
+from scripts.load_bench import page
 from tests.fleet.load.fake_server import FakeServer, fake_server
 from tests.fleet.load.test_comparison import comparison
 
@@ -104,6 +105,6 @@ def test_report_is_made_of_the_record_alone(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_page_of_the_project_is_up_to_date() -> None:
-    page = compare_models.PAGE.read_text("utf-8")
+    shown = page.PAGE.read_text("utf-8")
 
-    assert compare_models.page_of(page, compare_models.RECORDS) == page
+    assert compare_models.SHELF.on(shown, page.RECORDS) == shown
