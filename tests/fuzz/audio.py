@@ -57,6 +57,8 @@ LIMITS = {"MAX_AUDIO_SECONDS": "60", "DECODE_STALL_SECONDS": "10"}
 MEANT = {(415, "not_audio"), (413, "too_large"), (400, "malformed_request"), (503, "busy")}
 """What a damaged file may be answered; 400 because one without its beginning may look like JSON."""
 
+NOTING = threading.Lock()
+
 
 @dataclass(slots=True, kw_only=True)
 class Fuzzed:
@@ -73,10 +75,9 @@ class Fuzzed:
     leaked: dict[str, int] = field(default_factory=dict)
     slowest_s: float = 0.0
     slowest: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, outcome: str, story: str, took_s: float, *, finding: bool = False) -> None:
-        with self.lock:
+        with NOTING:
             self.outcomes[outcome] += 1
             if took_s > self.slowest_s:
                 self.slowest_s, self.slowest = took_s, story
@@ -122,7 +123,7 @@ def _decode(decoders: Decoders, number: int, fuzzed: Fuzzed) -> None:
     except (NotAudio, TooLarge) as refusal:
         outcome = refusal.slug
         if "its decoder" in refusal.message or "memory" in refusal.message:
-            with fuzzed.lock:
+            with NOTING:
                 fuzzed.broken_decoders.append(f"{refusal.message}: {file.story}")
     except Exception as error:  # noqa: BLE001 - that is what is looked for
         outcome, finding = f"{type(error).__name__}: {error}"[:200], True

@@ -87,7 +87,7 @@ def main(open_file: Open = open_sound) -> None:
     stall_s = float(sys.argv[2])
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)  # meant for the server; it closes the socket when it is done
-    endings = _Endings()
+    children = _Children()
     _give_up_rights()
     gc.collect()
     gc.freeze()  # pages that no collection touches stay shared with the decoders
@@ -95,17 +95,17 @@ def main(open_file: Open = open_sound) -> None:
     while True:
         message, descriptors, _flags, _address = socket.recv_fds(control, PROCESS.size, 1)
         if not message:
+            children.end()
             return
         if message != FORK:
-            control.send(ENDING.pack(endings.of(*PROCESS.unpack(message))))
+            control.send(ENDING.pack(children.ending_of(*PROCESS.unpack(message))))
             continue
         pid = -1
         with suppress(OSError):  # no room for a process: the server sees its socket closed
-            pid = os.fork()
+            pid = children.fork()
         if pid == 0:
             try:
                 control.close()
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _follow_into_death(own)
                 serve(socket.socket(fileno=descriptors[0]), stall_s=stall_s, open_file=open_file)
             finally:
@@ -114,19 +114,42 @@ def main(open_file: Open = open_sound) -> None:
             os.close(descriptor)
 
 
-class _Endings:
-    """Buries decoders, and remembers what they died of."""
+class _Children:
+    """The decoders: forked, buried, and what they died of."""
 
     def __init__(self) -> None:
+        self._living: set[int] = set()
         self._signals: dict[int, int] = {}
         signal.signal(signal.SIGCHLD, lambda _number, _frame: self._bury())
 
-    def of(self, process: int) -> int:
+    def fork(self) -> int:
+        """Fork; as `os.fork` does."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # nobody is buried who is not in the books
+        try:
+            pid = os.fork()
+            if pid:
+                self._living.add(pid)
+            else:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+        return pid
+
+    def ending_of(self, process: int) -> int:
         """Return the signal that ended a process whose socket has just closed."""
         ends_s = time.monotonic() + BURIED_WITHIN_S
         while process not in self._signals and time.monotonic() < ends_s:
             time.sleep(0.001)  # it is on its way
         return self._signals.pop(process, 0)
+
+    def end(self) -> None:
+        """End all and bury them: whoever inherits them may bury nobody."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+        for process in self._living:
+            os.kill(process, signal.SIGKILL)
+        while self._living:
+            process, _status = os.waitpid(-1, 0)
+            self._living.discard(process)
 
     def _bury(self) -> None:
         with suppress(ChildProcessError):  # none is left
@@ -134,6 +157,7 @@ class _Endings:
                 process, status = os.waitpid(-1, os.WNOHANG)
                 if not process:
                     return
+                self._living.discard(process)
                 self._signals[process] = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
                 if len(self._signals) > REMEMBERED:
                     del self._signals[next(iter(self._signals))]
