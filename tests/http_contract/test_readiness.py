@@ -57,8 +57,12 @@ def test_the_way_to_readiness_is_logged(tmp_path: Path) -> None:
     wait_ready(server)
     stop(server)
     entries = [json.loads(entry) for entry in server.log.read_text("utf-8").splitlines()]
-    ready = next(entry for entry in entries if entry["event"] == "model ready")
+    found, ready = (
+        next(entry for entry in entries if entry["event"] == event) for event in ("model found", "model ready")
+    )
     marks = [value for name, value in ready.items() if name.endswith("_after_s")]
 
+    assert found["family"] == "Whisper"
+    assert found["folder"].endswith("/models/demo")
     assert marks == sorted(marks)
     assert {"model_found_after_s", "loaded_after_s", "warmed_after_s", "ready_after_s"} <= set(ready)

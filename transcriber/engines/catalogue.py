@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +12,8 @@ from transcriber.engines.families import family_of
 from transcriber.errors import ModelUnavailable
 from transcriber.observability.timeline import Timeline
 from transcriber.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def load(settings: Settings, *, timeline: Timeline) -> Engine[Any]:  # each engine has a type of work of its own
@@ -23,6 +26,8 @@ def load(settings: Settings, *, timeline: Timeline) -> Engine[Any]:  # each engi
     folder = weights.find(settings)
     timeline.mark("model_found")
     family = family_of(folder)
+    # What /opt/ml/model brings goes before MODEL_ID, whose name alone would tell the wrong story.
+    log.info("model found", extra={"model": settings.model_id, "family": family.name, "folder": str(folder)})
     try:
         module = import_module(family.engine)
     except ModuleNotFoundError as error:
