@@ -10,12 +10,13 @@ ARG REQUIREMENTS=requirements.txt
 COPY ${REQUIREMENTS} /build/
 # Wheels only: no compiler, here or in the image. The lists are whole; what a package would bring along that is not in them
 # is left out on purpose. Whoever has a package index of their own gives pip's configuration as
-# a build secret. What is compiled here is never compared with its source again.
+# a build secret. What is compiled here is never compared with its source again; PyTorch has a file for Python 3.12 that
+# 3.11 cannot compile.
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     python -m venv --without-pip /opt/venv \
     && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile \
        --only-binary=:all: --require-hashes --no-deps --requirement "/build/${REQUIREMENTS}" \
-    && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib
+    && /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash -x '/py312_' /opt/venv/lib
 
 
 # The model: `demo` from this repository, or any other from the Hugging Face hub. It may weigh gigabytes, so it lies

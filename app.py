@@ -255,8 +255,8 @@ def _caller(incoming: Request) -> Caller:
     return Caller(incoming.environ.get("gunicorn.socket"))
 
 
-def _fields(incoming: Request) -> dict[str, list[str]]:
-    return {name: list(values) for name, values in incoming.form.lists()}
+def _fields(incoming: Request) -> dict[str | None, list[str]]:
+    return {name: list(values) for name, values in incoming.form.lists()}  # werkzeug's None: a part without a name
 
 
 def _identify() -> None:

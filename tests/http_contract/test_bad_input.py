@@ -96,17 +96,16 @@ def attributes(name: str, says: str, value: str) -> Case:
     return Case(name, 400, "malformed_request", says, wav(), {"X-Amzn-SageMaker-Custom-Attributes": value})
 
 
-def multipart(*parts: tuple[str, str | None, bytes]) -> tuple[bytes, dict[str, str]]:
+def multipart(*parts: tuple[str | None, str | None, bytes]) -> tuple[bytes, dict[str, str]]:
     boundary = "boundary"
     body = b""
     for name, filename, content in parts:
-        extra = f'; filename="{filename}"' if filename else ""
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{extra}\r\n\r\n'
-        body += head.encode() + content + b"\r\n"
+        words = "".join(f'; {word}="{value}"' for word, value in (("name", name), ("filename", filename)) if value)
+        body += f"--{boundary}\r\nContent-Disposition: form-data{words}\r\n\r\n".encode() + content + b"\r\n"
     return body + f"--{boundary}--\r\n".encode(), {"Content-Type": f"multipart/form-data; boundary={boundary}"}
 
 
-def form(name: str, status: int, code: str, says: str, *parts: tuple[str, str | None, bytes]) -> Case:
+def form(name: str, status: int, code: str, says: str, *parts: tuple[str | None, str | None, bytes]) -> Case:
     return Case(name, status, code, says, *multipart(*parts))
 
 
@@ -173,6 +172,8 @@ CASES = [
     form("a form with two files", 400, "malformed_request", "file", FILE, FILE),
     form("a form with an unknown field", 400, "malformed_request", "beam_sise", FILE, ("beam_sise", None, b"5")),
     form("a form with a bad number", 400, "malformed_request", "temperature", FILE, ("temperature", None, b"warm")),
+    form("a form with a field without a name", 400, "malformed_request", "without a name", FILE, (None, None, b"en")),
+    form("a form with a file without a name", 400, "malformed_request", "'file'", (None, "a.wav", wav())),
     form("a form whose file is empty", 415, "not_audio", "empty", ("file", "a.wav", b"")),
     Case("a form without a boundary", 400, "malformed_request", "", b"--x", {"Content-Type": "multipart/form-data"}),
 ]  # fmt: skip

@@ -68,11 +68,11 @@ LISTS = frozenset(field.alias for field in FormFields.model_fields.values() if f
 """Names that may be there more than once."""
 
 
-def file_part(parts: Mapping[str, int]) -> str:
+def file_part(parts: Mapping[str | None, int]) -> str:
     """Choose the part that holds the audio.
 
     Args:
-        parts: Name of each part that is a file -> how many there are of that name.
+        parts: Name of each part that is a file -> how many there are of that name; None stands for none.
 
     Returns:
         The name; there is one part of it.
@@ -86,14 +86,15 @@ def file_part(parts: Mapping[str, int]) -> str:
         case []:
             raise MalformedRequest("the form has no audio: send it as a file in a part named 'file'")
         case [(name, 1)]:
-            raise MalformedRequest(f"the form has its file in a part named {shown(name)}, but it must be named 'file'")
+            named = "without a name" if name is None else f"named {shown(name)}"
+            raise MalformedRequest(f"the form has its file in a part {named}, but it must be named 'file'")
         case _:
             raise MalformedRequest(f"the form has {sum(parts.values())} files, but must have one, named 'file'")
 
 
 def parse(
     upload: Upload,
-    fields: Mapping[str, list[str]],
+    fields: Mapping[str | None, list[str]],
     *,
     accept: str | None,
     defaults: Defaults,
@@ -103,7 +104,7 @@ def parse(
 
     Args:
         upload: The part that `file_part` chose.
-        fields: The other parts: name -> values, in the form's order.
+        fields: The other parts: name -> values, in the form's order; None stands for no name.
         accept: The Accept header; heeded when the form is in our own dialect and has no `response_format`.
         defaults: What holds where the caller says nothing.
         task: What one of OpenAI's paths stands for; None on a path of ours.
@@ -150,11 +151,13 @@ def parse(
     return job
 
 
-def _values(fields: Mapping[str, list[str]]) -> tuple[dict[str, object], dict[str, object]]:
+def _values(fields: Mapping[str | None, list[str]]) -> tuple[dict[str, object], dict[str, object]]:
     """Read the fields, and apart from them `chunking_strategy[type]` and its like, as the client writes an object."""
     given: dict[str, object] = {}
     strategy: dict[str, object] = {}
     for name, values in fields.items():
+        if name is None:
+            raise MalformedRequest("the form has a part without a name: give each one in its Content-Disposition")
         if name not in LISTS and len(values) != 1:
             raise MalformedRequest(f"the form has '{shown(name)[1:-1]}' {len(values)} times, but may have it once")
         if name.startswith(f"{STRATEGY}[") and name.endswith("]"):
