@@ -16,7 +16,6 @@ from fleet.load.errors import CannotMeasure
 from fleet.load.http_line import HttpLine, Line, Reply
 from fleet.load.plan import Closed, Open, Plan, Recording
 from fleet.load.runs import Ping, Run, Sample
-from fleet.load.summary import PING_EVERY_S
 
 MOST_SENDERS = 256
 """Lines of an open loop. When all of them wait, further requests go out late; their latency counts from when they were
@@ -43,7 +42,7 @@ def drive(plan: Plan, connect: Callable[[], Line], *, clock: Callable[[], float]
     """Do what `run` does, over any kind of line and on any monotonic clock."""
     stage = _Stage(connect=connect, clock=clock)
     with stage.open():
-        stage.enter(stage.ask_pings)
+        stage.enter(partial(stage.ask_pings, plan.ping_every_s))
         for recording in plan.company:
             stage.enter(partial(stage.keep_company, recording))
         if isinstance(plan.load, Closed):
@@ -56,6 +55,7 @@ def drive(plan: Plan, connect: Callable[[], Line], *, clock: Callable[[], float]
         samples=tuple(stage.samples),
         company=tuple(stage.company),
         pings=tuple(stage.pings),
+        ping_every_s=plan.ping_every_s,
     )
 
 
@@ -170,18 +170,18 @@ class _Stage:
         while not self._is_over.is_set():
             self.company.append(self._ask(line, recording, due_s=self.clock()))
 
-    def ask_pings(self, line: Line) -> None:
+    def ask_pings(self, every_s: float, line: Line) -> None:
         """Ask /ping at every tick; ticks that pass while an answer is awaited are left out here and counted later."""
         started_s = self.clock()
         tick = 0
         while True:
-            due_s = started_s + tick * PING_EVERY_S
+            due_s = started_s + tick * every_s
             if self._is_over.wait(max(0.0, due_s - self.clock())):
                 return
             reply = line.ask("GET", "/ping")
             done_s = self.clock()
             self.pings.append(Ping(due_s=due_s, done_s=done_s, status=reply.status))
-            tick = max(tick + 1, math.ceil((done_s - started_s) / PING_EVERY_S))
+            tick = max(tick + 1, math.ceil((done_s - started_s) / every_s))
 
     def _ask(self, line: Line, recording: Recording, *, due_s: float) -> Sample:
         reply = line.ask("POST", "/invocations", recording.body)

@@ -7,6 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+PING_EVERY_S = 0.1
+"""SageMaker asks every 5 s. Asked every 20 ms, two cores spent a twentieth of their time on it."""
+
 Arrivals = Literal["poisson", "even"]
 
 
@@ -89,11 +92,13 @@ class Plan:
         load: Who sends.
         recordings: What is sent, in rotation.
         company: Recordings that are kept in flight all the while, each by a caller of its own, and not counted.
+        ping_every_s: How often /ping is asked meanwhile.
     """
 
     load: Closed | Open
     recordings: tuple[Recording, ...]
     company: tuple[Recording, ...] = ()
+    ping_every_s: float = PING_EVERY_S
 
     def __post_init__(self) -> None:
         if not self.recordings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fleet.load.plan import Recording
+from fleet.load.plan import PING_EVERY_S, Recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,7 @@ class Run:
         samples: Every request, those before and after that time included.
         company: The requests of the plan's company.
         pings: Every ping.
+        ping_every_s: How often /ping was to be asked.
     """
 
     opened_s: float
@@ -53,3 +54,4 @@ class Run:
     samples: tuple[Sample, ...]
     company: tuple[Sample, ...] = ()
     pings: tuple[Ping, ...] = ()
+    ping_every_s: float = PING_EVERY_S

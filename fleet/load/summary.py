@@ -9,8 +9,6 @@ import numpy as np
 
 from fleet.load.runs import Ping, Run, Sample
 
-PING_EVERY_S = 0.02
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
@@ -69,7 +67,9 @@ def summarise(runs: Sequence[Run]) -> Summary:
     seconds = sum(lengths_s)
     answers = [sample for samples in counted for sample in samples]
     failed = [sample for run in runs for sample in (*run.samples, *run.company) if sample.complaint]
-    pings = [ping for run in runs for ping in run.pings if run.opened_s <= ping.due_s <= run.closed_s]
+    pings = [
+        (ping, run.ping_every_s) for run in runs for ping in run.pings if run.opened_s <= ping.due_s <= run.closed_s
+    ]
     return Summary(
         seconds=seconds,
         requests=len(answers),
@@ -78,12 +78,12 @@ def summarise(runs: Sequence[Run]) -> Summary:
         windows_per_s=_rate(sum(sample.recording.windows for sample in answers), seconds),
         rtfx=_rate(sum(sample.recording.duration_s for sample in answers), seconds),
         latency=spread_of(sample.done_s - sample.due_s for sample in answers),
-        pings=spread_of(waits_s(pings)),
+        pings=spread_of(wait_s for ping, every_s in pings for wait_s in waits_s(ping, every_s=every_s)),
         company=spread_of(
             sample.done_s - sample.due_s for run in runs for sample in run.company if not sample.complaint
         ),
         errors=len(failed),
-        ping_errors=sum(ping.status != 200 for ping in pings),
+        ping_errors=sum(ping.status != 200 for ping, _ in pings),
         complaint=failed[0].complaint if failed else "",
     )
 
@@ -104,22 +104,21 @@ def spread_of(latencies_s: Iterable[float]) -> Spread | None:
     )
 
 
-def waits_s(pings: Iterable[Ping], *, every_s: float = PING_EVERY_S) -> Iterator[float]:
-    """Yield how long each ping waited, those included that were due while a slow one was still out.
+def waits_s(ping: Ping, *, every_s: float) -> Iterator[float]:
+    """Yield how long a ping waited, and those that were due while it was still out.
 
     One connection asks one question at a time. While an answer takes long, the questions that were due meanwhile are
     not sent; had they been, they would have waited until then as well. HdrHistogram calls this correction
     `recordValueWithExpectedInterval`.
 
     Example:
-        >>> list(waits_s([Ping(due_s=0, done_s=5, status=200)], every_s=2))
+        >>> list(waits_s(Ping(due_s=0, done_s=5, status=200), every_s=2))
         [5, 3, 1]
     """
-    for ping in pings:
-        number = 0
-        while (wait_s := ping.done_s - ping.due_s - number * every_s) > 0:
-            yield wait_s
-            number += 1
+    number = 0
+    while (wait_s := ping.done_s - ping.due_s - number * every_s) > 0:
+        yield wait_s
+        number += 1
 
 
 def _counts(sample: Sample, run: Run) -> bool:

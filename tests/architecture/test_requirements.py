@@ -14,6 +14,7 @@ LOCKS = sorted(ROOT.glob("requirements*.txt"))
 IMAGE_LOCKS = ("requirements.txt", "requirements-gpu.txt")
 PARAKEET_LOCKS = ("requirements-parakeet.txt", "requirements-parakeet-gpu.txt")
 VOXTRAL_LOCK = "requirements-voxtral.txt"
+WHISPER_ALONE = {"ctranslate2", "faster-whisper", "tokenizers"}
 
 
 def requirements(text: str) -> Iterator[str]:
@@ -43,11 +44,9 @@ def test_images_carry_no_torch_no_ffmpeg_and_no_cudnn(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PARAKEET_LOCKS)
-def test_parakeet_images_carry_nothing_of_whisper_but_the_file_that_finds_speech(name: str) -> None:
-    """faster-whisper holds Silero's model; what it would bring along is left out of the lock and of the image."""
-    assert not packages(name) & {"ctranslate2", "tokenizers", "onnx", "onnx-asr", "torch"}
-    assert "faster-whisper" in packages(name)
-    assert packages("requirements.txt") - packages(name) - {"onnxruntime"} == {"ctranslate2", "tokenizers"}
+def test_parakeet_images_carry_nothing_of_whisper(name: str) -> None:
+    assert not packages(name) & {"onnx", "onnx-asr", "torch"}
+    assert packages("requirements.txt") - packages(name) - {"onnxruntime"} == WHISPER_ALONE
 
 
 def test_one_onnx_runtime_is_installed() -> None:
@@ -66,9 +65,9 @@ def test_parakeet_images_run_the_versions_of_the_whisper_image() -> None:
     assert parakeet < whisper
 
 
-def test_voxtral_images_carry_nothing_of_whisper_but_the_file_that_finds_speech() -> None:
-    assert not packages(VOXTRAL_LOCK) & {"ctranslate2", "onnx", "onnx-asr", "onnxruntime-gpu"}
-    assert {"faster-whisper", "onnxruntime", "torch", "transformers", "mistral-common"} <= packages(VOXTRAL_LOCK)
+def test_voxtral_images_carry_nothing_of_whisper() -> None:
+    assert not packages(VOXTRAL_LOCK) & {"ctranslate2", "faster-whisper", "onnx", "onnx-asr", "onnxruntime-gpu"}
+    assert {"onnxruntime", "torch", "transformers", "mistral-common"} <= packages(VOXTRAL_LOCK)
 
 
 def test_voxtral_images_run_the_versions_of_the_others_but_for_numpy() -> None:

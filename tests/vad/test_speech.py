@@ -11,13 +11,17 @@ import pytest
 from faster_whisper.audio import decode_audio
 from faster_whisper.vad import VadOptions, get_speech_timestamps, get_vad_model
 
+from scripts import make_speech_model
 from tests.conftest import ROOT
 from tests.vad.voices import recording
 from transcriber.audio.waveform import Waveform
 from transcriber.vad.spans import HOP_SAMPLES, Probabilities, Span, spans_of
-from transcriber.vad.speech import BLOCK_FRAMES, SpeechDetector
+from transcriber.vad.speech import BLOCK_FRAMES, MODEL_FILE, SpeechDetector
 
 BLOCK = BLOCK_FRAMES * HOP_SAMPLES
+
+LAST_DIGITS = 5e-5
+"""Seen: 6e-6 at most, in the recordings of the tests and in forty noises. The thresholds are 0.5 and 0.35."""
 
 LENGTHS = [0, 1, 447, 448, 449, 511, 512, 513, 1024, 16_000]
 LENGTHS += [blocks * BLOCK + near for blocks in (1, 2) for near in (-512, -1, 0, 1, 449, 511, 512)]
@@ -46,11 +50,28 @@ def upstream(waveform: Waveform) -> Probabilities:
     return probabilities
 
 
+def are_equal(ours: Probabilities, theirs: Probabilities) -> bool:
+    """But for the last digits of a float: sums of the same numbers in another order."""
+    return ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=0, atol=LAST_DIGITS)
+
+
 @pytest.mark.parametrize("length", LENGTHS)
-def test_bit_equal_to_faster_whisper(detector: SpeechDetector, speech: Waveform, length: int) -> None:
+def test_equal_to_faster_whisper(detector: SpeechDetector, speech: Waveform, length: int) -> None:
     waveform = Waveform(pcm=speech.pcm[len(speech) - length :])
 
-    assert np.array_equal(detector.probabilities_of(waveform), upstream(waveform))
+    assert are_equal(detector.probabilities_of(waveform), upstream(waveform))
+
+
+@pytest.mark.parametrize("loudness", [0, 1, 100, 32_767])
+def test_equal_to_faster_whisper_in_noise_of_any_loudness(detector: SpeechDetector, loudness: int) -> None:
+    chance = np.random.default_rng(loudness)
+    waveform = Waveform(pcm=chance.integers(-loudness, loudness + 1, 300_000).astype(np.int16))
+
+    assert are_equal(detector.probabilities_of(waveform), upstream(waveform))
+
+
+def test_the_model_is_the_one_that_its_script_writes() -> None:
+    assert make_speech_model.rewritten().SerializeToString(deterministic=True) == MODEL_FILE.read_bytes()
 
 
 @pytest.mark.parametrize("sizes", [[1], [511, 513, 7], [512], [160_000], [100_000, 3, 0]], ids=str)
@@ -64,7 +85,7 @@ def test_however_the_samples_are_dealt_out(detector: SpeechDetector, speech: Wav
         if position >= len(pcm):
             break
 
-    assert np.array_equal(np.concatenate([*heard, hearing.finish()]), upstream(Waveform(pcm=pcm)))
+    assert are_equal(np.concatenate([*heard, hearing.finish()]), upstream(Waveform(pcm=pcm)))
 
 
 def test_finds_speech_where_it_is(detector: SpeechDetector) -> None:
@@ -88,7 +109,7 @@ def test_one_detector_serves_many_threads(detector: SpeechDetector) -> None:
         together = list(pool.map(detector.probabilities_of, waveforms * 2))
 
     for probabilities, waveform in zip(together, waveforms * 2, strict=True):
-        assert np.array_equal(probabilities, upstream(waveform))
+        assert are_equal(probabilities, upstream(waveform))
 
 
 MEASURE = """

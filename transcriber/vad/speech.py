@@ -1,9 +1,9 @@
-"""Samples -> speech probabilities, by the Silero model that faster-whisper carries."""
+"""Samples -> speech probabilities, by the Silero model that faster-whisper carries, in a form that is faster."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from importlib.metadata import distribution
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from transcriber.audio.waveform import Pcm, Samples, Waveform, floats_of
 from transcriber.vad.spans import HOP_SAMPLES, Probabilities
 
-MODEL_FILE = "faster_whisper/assets/silero_vad_v6.onnx"
+MODEL_FILE = Path(__file__).with_name("silero_vad_v6.onnx")
+"""Written by scripts/make_speech_model.py from the one of faster-whisper 1.2.1, to which the thresholds in spans.py are
+tuned: the same network in a third of the time (docs/decisions/0010)."""
 
 CONTEXT_SAMPLES = 64
 """Silero sees each frame with this much of the one before it (silero-vad v5 and v6 at 16 kHz)."""
@@ -39,19 +41,13 @@ class SpeechDetector:
 
     @cached_property
     def _session(self) -> Session:
-        """Load the model when it is first used.
-
-        faster-whisper is pinned to 1.2.1 in requirements.in for this: the thresholds in spans.py are tuned to the
-        version of the model that it carries. Only the model's file is taken, with the options of `SileroVADModel`: the
-        package itself loads CTranslate2, which the images of other families do not have.
-        """
+        """Load the model when it is first used, with the options of faster-whisper's `SileroVADModel`."""
         options = onnxruntime.SessionOptions()
         options.inter_op_num_threads = 1
         options.intra_op_num_threads = 1
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 4
-        path = distribution("faster-whisper").locate_file(MODEL_FILE)
-        session: Session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session: Session = onnxruntime.InferenceSession(str(MODEL_FILE), options, providers=["CPUExecutionProvider"])
         return session
 
     def listen(self) -> Hearing:
@@ -74,8 +70,8 @@ class SpeechDetector:
 class Hearing:
     """What the network remembers of one recording from block to block: its state, and the end of the last frame.
 
-    Source: `get_speech_timestamps` and `SileroVADModel` of faster-whisper 1.2.1, equal to the bit for blocks of any
-    length.
+    Source: `get_speech_timestamps` and `SileroVADModel` of faster-whisper 1.2.1, whose probabilities these are but for
+    the last digits of a float.
     """
 
     def __init__(self, session: Session) -> None:

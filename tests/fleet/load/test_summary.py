@@ -108,13 +108,24 @@ def test_pings_that_were_refused_are_counted() -> None:
 def test_slow_ping_stands_for_those_that_would_have_waited_behind_it() -> None:
     ping = Ping(due_s=10.0, done_s=10.5, status=200)
 
-    assert list(waits_s([ping], every_s=0.2)) == pytest.approx([0.5, 0.3, 0.1])
+    assert list(waits_s(ping, every_s=0.2)) == pytest.approx([0.5, 0.3, 0.1])
 
 
-@given(taken_s=st.lists(st.floats(0.001, 3), max_size=20))
-def test_every_ping_waits_at_least_once_and_never_longer_than_it_took(taken_s: list[float]) -> None:
-    pings = [Ping(due_s=0.0, done_s=seconds, status=200) for seconds in taken_s]
-    waits = list(waits_s(pings))
+@given(took_s=st.floats(0.001, 3), every_s=st.floats(0.01, 1))
+def test_every_ping_waits_at_least_once_and_never_longer_than_it_took(took_s: float, every_s: float) -> None:
+    waits = list(waits_s(Ping(due_s=0.0, done_s=took_s, status=200), every_s=every_s))
 
-    assert len(waits) >= len(pings)
-    assert all(0 < wait <= max(taken_s) for wait in waits)
+    assert waits[0] == took_s
+    assert all(0 < wait_s <= took_s for wait_s in waits)
+
+
+def test_a_run_tells_how_often_it_asked() -> None:
+    slow = Ping(due_s=1.0, done_s=1.5, status=200)
+    counts = []
+    for every_s in (0.1, 0.4):
+        run = Run(opened_s=1.0, closed_s=2.0, samples=(), pings=(slow,), ping_every_s=every_s)
+        asked = summarise([run]).pings
+        assert asked is not None
+        counts.append(asked.count)
+
+    assert counts == [5, 2]
