@@ -98,12 +98,16 @@ def test_a_cpu_is_shared_out_by_the_models_size(model_bytes: int, chosen: dict[s
 
 
 @pytest.mark.parametrize(
-    ("model_bytes", "expected"),
+    ("model_bytes", "vocabulary", "expected"),
     [
-        (1, SMALL_BATCH_WINDOWS),
-        (SMALL_MODEL_BYTES - 1, SMALL_BATCH_WINDOWS),
-        (SMALL_MODEL_BYTES, CPU_BATCH_WINDOWS),
+        (1, 0, SMALL_BATCH_WINDOWS),
+        (1, 3638, SMALL_BATCH_WINDOWS),
+        (1, 51_865, 1),
+        (1, 1_000_000, 1),
+        (SMALL_MODEL_BYTES - 1, 0, SMALL_BATCH_WINDOWS),
+        (SMALL_MODEL_BYTES, 0, CPU_BATCH_WINDOWS),
+        (SMALL_MODEL_BYTES, 51_865, CPU_BATCH_WINDOWS),
     ],
 )
-def test_a_model_that_stays_in_the_caches_gets_small_batches(model_bytes: int, expected: int) -> None:
-    assert windows_on_cpu(model_bytes) == expected
+def test_a_model_that_stays_in_the_caches_gets_small_batches(model_bytes: int, vocabulary: int, expected: int) -> None:
+    assert windows_on_cpu(model_bytes, vocabulary=vocabulary) == expected

@@ -85,7 +85,8 @@ def _load_on_cpu(source: _Source, settings: Settings) -> WhisperEngine:
         model,
         vocabulary_size=len(source.vocabulary),
         largest_batch=min(
-            settings.max_batch_windows or shares.windows_on_cpu(source.table.size_bytes),
+            settings.max_batch_windows
+            or shares.windows_on_cpu(source.table.size_bytes, vocabulary=len(source.vocabulary)),
             shares.largest_by_index(source.shape),
         ),
         replicas=share.workers,
