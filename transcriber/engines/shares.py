@@ -21,8 +21,8 @@ each, of small, which is not small any more, 0.24, 0.30 and 0.35."""
 
 CACHED_SCORES_BYTES = 1024 * 1024
 """How much of a core's cache, 2 MiB on servers of today, the scores of all tokens may take, which every step goes over
-several times. Twenty callers of the shape of tiny, with OpenAI's vocabulary, whose scores take 1 MB for each window: 2.79
-and 2.75 requests/s in batches of 1, 2.58 and 2.58 of 2. Of base, six callers: 1.19 and 1.21."""
+several times. Twenty callers of the shape of tiny, with OpenAI's vocabulary, whose scores take 1 MB for each window:
+2.79 and 2.75 requests/s in batches of 1, 2.58 and 2.58 of 2. Of base, six callers: 1.19 and 1.21."""
 
 SCORE_BYTES = 4
 BEAM = 5
