@@ -80,6 +80,19 @@ def test_requests_take_turns() -> None:
     assert arrivals(next_batch(line(1, 1, 1, 2, 3), now_s=0.0, largest_batch=4)) == [0, 3, 4, 1]
 
 
+def test_who_is_being_worked_on_has_had_his_turn() -> None:
+    assert arrivals(next_batch(line(1, 1, 2), now_s=0.0, largest_batch=1, at_work={1: 1})) == [2]
+    assert arrivals(next_batch(line(1, 1, 2), now_s=0.0, largest_batch=1, at_work={1: 1, 2: 1})) == [0]
+    assert arrivals(next_batch(line(1, 2, 3), now_s=0.0, largest_batch=1, at_work={1: 2, 2: 1, 3: 1})) == [1]
+
+
+@given(st.integers(1, 60), st.integers(1, 4))
+def test_a_late_short_request_is_next_beside_one_that_is_being_worked_on(long_windows: int, at_work: int) -> None:
+    batch = next_batch(line(*[1] * long_windows, 2), now_s=0.0, largest_batch=1, at_work={1: at_work})
+
+    assert arrivals(batch) == [long_windows]
+
+
 def test_the_key_of_the_window_whose_turn_it_is_decides() -> None:
     waiting = [
         Waiting(arrival=0, request=1, key="rare", deadline_s=9.0),

@@ -318,6 +318,39 @@ def test_replicas_work_side_by_side(start: Start) -> None:
     assert [future.result(WAIT_S).batch_windows for future in futures] == [1, 1]
 
 
+def test_a_newcomer_goes_before_the_next_window_of_whoever_is_being_worked_on(start: Start) -> None:
+    engine = FakeEngine(replicas=2, largest_batch=1)
+    scheduler = start(engine)
+    futures = [scheduler.submit(f"k:long-{i}", request=1, deadline_s=9.0) for i in range(4)]
+    engine.wait_begun()
+    engine.wait_begun()
+    futures.append(scheduler.submit("k:short", request=2, deadline_s=9.0))
+    engine.open()
+    engine.wait_begun()
+
+    assert engine.batches[2] == ["k:short"]
+    engine.open(4)
+    for future in futures:
+        future.result(WAIT_S)
+
+
+def test_turns_begin_anew_when_nothing_is_being_worked_on(start: Start) -> None:
+    engine = FakeEngine(largest_batch=1)
+    scheduler = start(engine)
+    engine.open(2)
+    for _ in range(2):
+        scheduler.submit("k:first", request=1, deadline_s=9.0).result(WAIT_S)
+        engine.wait_begun()
+    blocked = scheduler.submit("k:other", request=3, deadline_s=9.0)
+    engine.wait_begun()
+    futures = [scheduler.submit(f"k:{request}", request=request, deadline_s=9.0) for request in (1, 2)]
+    engine.open(3)
+    for future in (blocked, *futures):
+        future.result(WAIT_S)
+
+    assert engine.batches[-2:] == [["k:1"], ["k:2"]]
+
+
 def test_time_spent_waiting_and_working_is_told(start: Start, clock: StepClock) -> None:
     engine = FakeEngine(largest_batch=1)
     scheduler = start(engine)

@@ -4,8 +4,9 @@ The rules, in the order in which they win:
 
 1. Work is never held back while a replica is idle.
 2. A batch holds windows of one key only, and no more than the engine takes.
-3. Requests take turns: everybody's first waiting window goes before anybody's second, and among equals the one that has
-   waited longest goes first. So an hour-long recording and a three-second one that arrives later share the next batch.
+3. Requests take turns: everybody's first window goes before anybody's second, those that a replica works on counted in,
+   and among equals the one that has waited longest goes first. So an hour-long recording and a three-second one that
+   arrives later share the next batch, or the three seconds go first where a batch has room for one.
 4. Windows whose time is up are not worked on.
 5. When several replicas are idle they share what is waiting, so that none stays idle beside a full batch.
 """
@@ -13,8 +14,9 @@ The rules, in the order in which they win:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,12 @@ def expired(waiting: Sequence[Waiting], *, now_s: float) -> list[Waiting]:
 
 
 def next_batch(
-    waiting: Sequence[Waiting], *, now_s: float, largest_batch: int, idle_replicas: int = 1
+    waiting: Sequence[Waiting],
+    *,
+    now_s: float,
+    largest_batch: int,
+    idle_replicas: int = 1,
+    at_work: Mapping[int, int] = MappingProxyType({}),
 ) -> list[Waiting]:
     """Choose the next batch.
 
@@ -49,6 +56,7 @@ def next_batch(
         now_s: The time, on the clock of the deadlines.
         largest_batch: The most windows that the engine takes, at least 1.
         idle_replicas: How many replicas could start a batch now, at least 1.
+        at_work: Request -> how many of its windows replicas work on.
 
     Returns:
         The windows of the batch, the most urgent first; empty only when nothing that waits has time left.
@@ -58,7 +66,7 @@ def next_batch(
         >>> [w.arrival for w in next_batch([a, b, c], now_s=0, largest_batch=2)]
         [0, 2]
     """
-    turns: Counter[int] = Counter()
+    turns = Counter(at_work)
     ranked: list[tuple[int, int, Waiting]] = []
     for window in sorted(waiting, key=lambda window: window.arrival):
         if window.deadline_s <= now_s:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ class Scheduler(Generic[Work]):
         self._waiting: dict[int, _Entry[Work]] = {}
         self._arrivals = itertools.count()
         self._idle = 0
+        self._at_work: Counter[int] = Counter()
         self._is_open = False
         self._fault: DeviceFault | None = None
         self._threads: list[threading.Thread] = []
@@ -162,15 +164,17 @@ class Scheduler(Generic[Work]):
     def _serve_replica(self) -> None:
         batch: list[_Entry[Work]] = []
         try:
-            while batch := self._next_batch():
+            while batch := self._next_batch(batch):
                 self._work_on(batch)
         except Exception as error:  # the thread's own door: without it windows would wait for nobody
             log.critical("replica ended", exc_info=error)
             self._give_up(DeviceFault("a part of the container has failed; its log says why", fatal=True), batch)
 
-    def _next_batch(self) -> list[_Entry[Work]]:
+    def _next_batch(self, previous: list[_Entry[Work]]) -> list[_Entry[Work]]:
         """Wait for work and take it; empty when the scheduler is closed."""
         with self._changed:
+            self._at_work.subtract(entry.waiting.request for entry in previous)
+            self._at_work += Counter()  # forgets those that are done
             self._idle += 1
             try:
                 while self._is_open:
@@ -180,8 +184,10 @@ class Scheduler(Generic[Work]):
                         now_s=self._clock(),
                         largest_batch=self._largest_batch,
                         idle_replicas=self._idle,
+                        at_work=self._at_work,
                     )
                     if chosen:
+                        self._at_work.update(window.request for window in chosen)
                         return [self._waiting.pop(window.arrival) for window in chosen]
                     self._changed.wait()
                 return []
