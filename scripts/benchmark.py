@@ -71,7 +71,8 @@ CROWD = 64
 """Requests that the container lets in at once (MAX_REQUESTS_IN_FLIGHT)."""
 
 SWEEP_S = 1.0
-"""For each of the roofline's some twenty ways of using the device, once; the best are measured at length, in turns."""
+"""For each of the roofline's some twenty ways of using the device, once. The best are measured in turns with the
+servers, and as long as they: the best of several short runs would be the luckiest."""
 
 ROOFLINE_WITHIN_S = 1800.0
 LIBRARIES = ("ctranslate2", "faster-whisper", "litserve", "numpy", "onnxruntime", "av")
@@ -234,9 +235,7 @@ def run_rounds(
         for length_s in choice.recordings_s:
             if sweep:
                 tell(f"roofline, {length_s} s")
-                rooflines.append(
-                    roofline(choice, length_s, material[length_s], seconds=choice.seconds / 2, among=sweep)
-                )
+                rooflines.append(roofline(choice, length_s, material[length_s], seconds=choice.seconds, among=sweep))
             turns.closed(length_s)
         turns.open(rate_per_s=choice.rate_per_s, arrivals=choice.arrivals, seed=number)
         turns.mix(material[SHORT_S], long=long)

@@ -16,7 +16,6 @@ import argparse
 import itertools
 import json
 import os
-import runpy
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -28,8 +27,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything imports onnxruntime
 from tqdm import tqdm
 
 from scripts.baselines.bare_device import Device, Plan, Preprocessing, Stock, feed, feed_and_make, total
-from scripts.baselines.baseline import ROOT, device_of, parser_of
-from transcriber.engines import cuda
+from scripts.baselines.baseline import device_of, parser_of
+from transcriber.engines import cuda, environment
 
 CPU_BATCHES = (1, 2, 4, 8, 16)
 CUDA_BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -70,24 +69,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads of each worker (default: the cores shared out)")
     parser.add_argument("--batches", type=int, nargs="+", help="windows in a batch (default: 1 to 16, on cuda to 64)")
     parser.add_argument(
-        "--allocator",
+        "--as-served",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="run under the settings of the memory and of BLAS that serve runs under (default: yes)",
+        help="run under the settings of memory, BLAS and vectors that serve runs under (default: yes)",
     )
     arguments = parser.parse_args()
-    if arguments.allocator:
+    if arguments.as_served:
         run_as_served(device_of(arguments))
     print(json.dumps(measure(arguments)))
 
 
 def run_as_served(device: str) -> None:
     """Become a process with the environment that `serve` makes, unless it is that already."""
-    environment = {"OPENBLAS_NUM_THREADS": "1"}
-    if device == "cpu":
-        environment["GLIBC_TUNABLES"] = runpy.run_path(str(ROOT / "serve"))["ALLOCATOR"]
-    if any(os.environ.get(name) != value for name, value in environment.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | environment)  # noqa: S606 - no shell
+    variables = environment.variables(device)
+    if any(os.environ.get(name) != value for name, value in variables.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | variables)  # noqa: S606 - no shell
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, object]:

@@ -32,7 +32,7 @@ ALLOWED = {
         "transcriber.wire.caller",
         "transcriber.wire.job",
     },
-    "serve": {"transcriber", "transcriber.errors"},
+    "serve": {"transcriber", "transcriber.engines", "transcriber.errors"},
     "gunicorn.conf.py": {"transcriber"},
 }
 NEVER = {

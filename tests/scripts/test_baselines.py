@@ -169,7 +169,7 @@ def test_roofline_is_the_best_of_what_was_tried(demo_model: Path, tmp_path: Path
 
 
 def test_roofline_of_silence_is_refused_in_one_sentence(demo_model: Path) -> None:
-    ended = roofline(demo_model, DATA / "silence.wav", "--no-allocator")
+    ended = roofline(demo_model, DATA / "silence.wav", "--no-as-served")
 
     assert ended.returncode == 1
     assert ended.stderr == "roofline: there is no speech in the recordings\n"

@@ -68,7 +68,7 @@ def _encode_one(model: ctranslate2.models.Whisper, work: WhisperWork) -> Encoded
 
 
 def _to_numpy(view: ctranslate2.StorageView) -> Encoded:
-    """Copy to numpy, which has no bfloat16: such rows travel as float32."""
+    """Return it as an array, which keeps its memory alive. Numpy has no bfloat16: such rows travel as float32."""
     if view.dtype == ctranslate2.DataType.bfloat16:
         view = view.to(ctranslate2.DataType.float32)
-    return np.array(view)
+    return np.asarray(view)
