@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from tests.audio.sound_files import KINDS, chunk, encoded, film, fmt, noise, riff, sound_file
 from transcriber.audio.decode import BLOCK_SAMPLES, DEMUXERS, decode, open_sound
 from transcriber.audio.waveform import RATE_HZ, Pcm, Waveform
+from transcriber.engines.environment import ALLOCATOR
 from transcriber.errors import NotAudio, TooLarge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -441,13 +442,9 @@ with tempfile.TemporaryFile() as file:
         decoded = sum(block.nbytes for block in sound.blocks) / 2**20
     print(memory_mib("VmHWM") - before, decoded)
 """
-IMAGE_ALLOCATOR = (
-    "glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:"
-    "glibc.malloc.top_pad=268435456:glibc.malloc.hugetlb=1"
-)
 
 
-@pytest.mark.parametrize("tunables", ["", IMAGE_ALLOCATOR], ids=["default allocator", "allocator of the image"])
+@pytest.mark.parametrize("tunables", ["", ALLOCATOR], ids=["default allocator", "allocator of the image"])
 @pytest.mark.parametrize(
     ("channels", "rate_hz", "megabytes"),
     [

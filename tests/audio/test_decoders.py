@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 import io
 import os
+import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +21,7 @@ import pytest
 
 from tests.audio.sound_files import sound_file
 from tests.chaos.processes import identity_of
+from tests.conftest import ROOT
 from tests.patience import wait_until
 from transcriber.audio.decode import decode
 from transcriber.audio.decoder_process import STARVED
@@ -208,6 +212,42 @@ def test_idle_decoders_that_were_killed_are_replaced(decoders: Decoders) -> None
     wait_for_end_of(*children)
 
     assert len(decoded(decoders, MP3)) > 0
+
+
+def test_a_file_that_comes_while_the_template_is_ending_is_decoded_by_a_new_one(decoders: Decoders) -> None:
+    """The kernel closes what a killed process had open before it says that the process has ended."""
+    decoders.close()
+    decoders.start()
+    assert decoders._template is not None
+    decoders._template._control.shutdown(socket.SHUT_RDWR)
+    assert decoders._template.is_alive
+
+    assert len(decoded(decoders, MP3)) > 0
+
+
+WITHOUT_ROOM = """
+import io, os, resource, sys
+from transcriber.audio.decoders import Decoders
+from transcriber.errors import Busy
+
+decoders = Decoders(stall_s=60.0)
+decoders.start()
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+before = os.listdir("/proc/self/fd")
+try:
+    with decoders.open(io.BytesIO(sys.stdin.buffer.read()), limit_s=60.0) as sound:
+        print(sum(len(block) for block in sound.blocks))
+except Busy:
+    print("busy", len(os.listdir("/proc/self/fd")) - len(before))
+decoders.close()
+"""
+
+
+def test_a_file_in_memory_that_there_is_no_room_to_copy_is_not_cut_short() -> None:
+    """Then the kernel writes a part of what it is given, and only says so."""
+    told = subprocess.run([sys.executable, "-c", WITHOUT_ROOM], cwd=ROOT, input=MP3, capture_output=True, check=True)
+
+    assert told.stdout.split() == [b"busy", b"0"]
 
 
 def test_without_a_template_nothing_can_be_decoded_but_everything_is_answered() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 import io
 import socket
 import tempfile
@@ -10,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore import exceptions as boto
 from mypy_boto3_s3 import S3Client
-from urllib3.exceptions import HTTPError, SSLError
 
 from tests.audio.conftest import SECRET, UnrulyStore, answer
 from transcriber.audio.disk import Disk
 from transcriber.audio.fetch import Fetcher
-from transcriber.audio.s3_troubles import CODES, in_our_words, refusal_of
 from transcriber.audio.sources import InlineBytes, S3Object, Upload
 from transcriber.errors import (
     Busy,
@@ -358,167 +354,6 @@ class TestUnrulyStore:
 
         with pytest.raises(Busy), fetcher(unruly.url).open(TALK):
             pass
-
-
-EXPECTED: dict[type[TranscriberError], set[str]] = {
-    MalformedRequest: {
-        "EndpointResolutionError",
-        "InvalidDNSNameError",
-        "InvalidHostLabelError",
-        "ParamValidationError",
-        "UnsupportedOutpostResourceError",
-        "UnsupportedS3AccesspointConfigurationError",
-        "UnsupportedS3ArnError",
-    },
-    SourceForbidden: {
-        "CredentialRetrievalError",
-        "LoginAuthorizationCodeError",
-        "LoginError",
-        "LoginInsufficientPermissions",
-        "LoginRefreshRequired",
-        "LoginTokenLoadError",
-        "MetadataRetrievalError",
-        "NoAuthTokenError",
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "RefreshWithMFAUnsupportedError",
-        "SSOError",
-        "SSOTokenLoadError",
-        "TokenRetrievalError",
-        "UnauthorizedSSOTokenError",
-        "UnknownCredentialError",
-    },
-    SourceUnavailable: {
-        # The network, or S3 itself: may pass.
-        "CapacityNotAvailableError",
-        "ChecksumError",
-        "ConnectTimeoutError",
-        "ConnectionClosedError",
-        "ConnectionError",
-        "EndpointConnectionError",
-        "FlexibleChecksumError",
-        "HTTPClientError",
-        "IncompleteReadError",
-        "ProxyConnectionError",
-        "ReadTimeoutError",
-        "ResponseStreamingError",
-        "SSLError",
-        # The AWS configuration, or boto3 itself: the operator's matter.
-        "AliasConflictParameterError",
-        "ApiVersionNotFoundError",
-        "AwsChunkedWrapperError",
-        "BaseEndpointResolverError",
-        "BotoCoreError",
-        "ConfigNotFound",
-        "ConfigParseError",
-        "DataNotFoundError",
-        "EndpointProviderError",
-        "EndpointVariantError",
-        "InfiniteLoopConfigError",
-        "InvalidChecksumConfigError",
-        "InvalidConfigError",
-        "InvalidDefaultsMode",
-        "InvalidEndpointConfigurationError",
-        "InvalidEndpointDiscoveryConfigurationError",
-        "InvalidExpressionError",
-        "InvalidIMDSEndpointError",
-        "InvalidIMDSEndpointModeError",
-        "InvalidMaxRetryAttemptsError",
-        "InvalidProxiesConfigError",
-        "InvalidRegionError",
-        "InvalidRetryConfigurationError",
-        "InvalidRetryModeError",
-        "InvalidS3AddressingStyleError",
-        "InvalidS3UsEast1RegionalEndpointConfigError",
-        "InvalidSTSRegionalEndpointsConfigError",
-        "MD5UnavailableError",
-        "MissingDependencyException",
-        "MissingParametersError",
-        "MissingServiceIdError",
-        "NoRegionError",
-        "OperationNotPageableError",
-        "PaginationError",
-        "ProfileNotFound",
-        "RangeError",
-        "ServiceNotInRegionError",
-        "StubAssertionError",
-        "StubResponseError",
-        "UnStubbedResponseError",
-        "UndefinedModelAttributeError",
-        "UnknownClientMethodError",
-        "UnknownEndpointError",
-        "UnknownEndpointResolutionBuiltInName",
-        "UnknownFIPSEndpointError",
-        "UnknownKeyError",
-        "UnknownParameterError",
-        "UnknownRegionError",
-        "UnknownServiceError",
-        "UnknownServiceStyle",
-        "UnknownSignatureVersionError",
-        "UnknownTokenProviderError",
-        "UnseekableStreamError",
-        "UnsupportedS3ConfigurationError",
-        "UnsupportedS3ControlArnError",
-        "UnsupportedS3ControlConfigurationError",
-        "UnsupportedServiceProtocolsError",
-        "UnsupportedSignatureVersionError",
-        "ValidationError",
-        "WaiterConfigError",
-        "WaiterError",
-    },
-}
-
-
-def botocore_exceptions() -> dict[str, type[Exception]]:
-    """Every class but warnings and those that carry an answer of S3, which are told by code and status."""
-    return {
-        name: kind
-        for name, kind in inspect.getmembers(boto, inspect.isclass)
-        if issubclass(kind, Exception) and not issubclass(kind, (Warning, boto.ClientError))
-    }
-
-
-class TestClosedWorld:
-    def test_every_botocore_exception_has_been_thought_about(self) -> None:
-        """When botocore grows one, decide here and in `s3_troubles.CLASSES` what it means."""
-        assert set(botocore_exceptions()) == set().union(*EXPECTED.values())
-
-    @pytest.mark.parametrize("name", botocore_exceptions())
-    def test_every_botocore_exception_becomes_ours(self, name: str) -> None:
-        kind = botocore_exceptions()[name]
-        error = kind.__new__(kind)
-
-        with pytest.raises(TranscriberError) as caught, in_our_words(TALK.uri):
-            raise error
-
-        assert name in EXPECTED[type(caught.value)]
-        assert TALK.uri in caught.value.message
-
-    @pytest.mark.parametrize(
-        "error",
-        [
-            type("Novel", (boto.BotoCoreError,), {})(),
-            type("NovelClientError", (boto.ClientError,), {})({}, "GetObject"),
-            boto.ClientError({"Error": {"Code": "Novel"}}, "GetObject"),  # type: ignore[typeddict-item]
-            boto.EventStreamError({"Error": {"Code": "Novel"}}, "GetObject"),  # type: ignore[typeddict-item]
-            type("NovelHTTPError", (HTTPError,), {})(),
-            SSLError("broken"),
-            RecursionError(),
-        ],
-    )
-    def test_what_nobody_knows_yet_becomes_ours_too(self, error: Exception) -> None:
-        with pytest.raises(SourceUnavailable), in_our_words(TALK.uri):
-            raise error
-
-    @pytest.mark.parametrize("code", CODES)
-    def test_every_code_counts_whatever_the_status(self, code: str) -> None:
-        answers = [{"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}} for status in (400, 503)]
-
-        assert [type(refusal_of(answer, uri=TALK.uri)) for answer in answers] == [CODES[code].error] * 2
-
-    def test_what_is_not_boto3s_passes(self) -> None:
-        with pytest.raises(KeyError), in_our_words(TALK.uri):
-            raise KeyError
 
 
 @pytest.mark.usefixtures("no_credentials")

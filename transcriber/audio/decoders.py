@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -140,16 +141,22 @@ class Decoders:
                 except OSError as error:
                     log.warning("no decoder", extra={"error": repr(error)})
                     ours.close()
+                    if isinstance(error, ConnectionError):  # it is ending, though the kernel may not say so yet
+                        self._dismiss_template()
                     return None
         return _Decoder(ours, template, stall_s=self._stall_s)
 
     def _living_template(self) -> _Template:
         if self._template is None or not self._template.is_alive:
-            if self._template is not None:
-                log.warning("decoders ended", extra={"status": self._template.status})
-                self._template.close()
+            self._dismiss_template()
             self._template = _Template(self._module, stall_s=self._stall_s)
         return self._template
+
+    def _dismiss_template(self) -> None:
+        if self._template is not None:
+            self._template.close()
+            log.warning("decoders ended", extra={"status": self._template.status})
+            self._template = None
 
     def _take_back(self, decoder: _Decoder) -> None:
         """Keep a decoder that has done its work; one whose file was left, or was refused, ends."""
@@ -313,13 +320,22 @@ def _descriptor_of(file: BinaryIO) -> Iterator[int]:
     try:
         descriptor = file.fileno()
     except OSError:
-        descriptor = os.memfd_create("audio")
-        with os.fdopen(descriptor, "wb", buffering=0) as copy:
-            file.seek(0)
-            while block := file.read(1024 * 1024):
-                copy.write(block)
-            yield descriptor
+        with _copy_in_memory(file) as copy:
+            yield copy.fileno()
         return
     with suppress(OSError):
         file.flush()
     yield descriptor
+
+
+def _copy_in_memory(file: BinaryIO) -> BinaryIO:
+    copy = os.fdopen(os.memfd_create("audio"), "wb")
+    try:
+        file.seek(0)
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+    except OSError as error:
+        with suppress(OSError):  # it complains once more about what could not be written, and is closed
+            copy.close()
+        raise _no_room() from error
+    return copy
