@@ -93,7 +93,7 @@ class Emulator:
         self._threads = [
             threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="emulator http"),
             threading.Thread(target=self._keep, name="emulator keeper"),
-            threading.Thread(target=self._report, name="emulator reporter"),
+            threading.Thread(target=self._report, args=[self._world], name="emulator reporter"),
         ]
         for thread in self._threads:
             thread.daemon = True
@@ -128,21 +128,18 @@ class Emulator:
                 scale_s += minute_s
                 self._guarded(control.scale)
 
-    def _report(self) -> None:
+    def _report(self, world: World) -> None:
         """Publish metrics and log lines, now and then and at the end."""
         ending = False
         while not ending:
             ending = self._ending.wait(self._options.patience.publish_s)
-            self._guarded(self._publish)
+            self._guarded(lambda: self._publish_metrics(world))
+            self._guarded(lambda: world.logs.send(world.clients))
 
-    def _publish(self) -> None:
-        world = self._world
-        if world is None:
-            return
+    def _publish_metrics(self, world: World) -> None:
         for endpoint in self._running().endpoints:
             endpoint.measure()
             metrics.publish(world.clients.get("cloudwatch", endpoint.region), endpoint.meter)
-        world.logs.send(world.clients)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Do something that asks moto; what moto refuses must not end the thread."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from fleet.emulator import metrics
 from tests.fleet.emulator.conftest import BUCKET, Aws
 from tests.patience import wait_until
 
@@ -38,6 +39,19 @@ class Desk:
             lambda: next((one for one in topic() if one.get("inferenceId") == inference_id), None), "notification"
         )
         return message
+
+    def wait_for_line(self, *words: str) -> None:
+        """Wait until a line of the endpoint's log has all of these words."""
+        logs = self.aws.client("logs")
+        group = f"/aws/sagemaker/Endpoints/{self.name}"
+
+        def is_there() -> bool:
+            if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
+                return False
+            lines = [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+            return any(all(word in line for word in words) for line in lines)
+
+        wait_until(is_there, f"a log line with {words}")
 
 
 @pytest.fixture(scope="module")
@@ -157,18 +171,21 @@ def test_new_endpoint_sends_a_test_notification_to_both_topics(desk: Desk) -> No
 
 
 def test_platform_writes_into_the_log_of_the_endpoint(desk: Desk) -> None:
-    logs = desk.aws.client("logs")
-    group = f"/aws/sagemaker/Endpoints/{desk.name}"
+    answer = desk.submit({"chunked": ["a"]})
+    message = desk.told(desk.bad, answer["InferenceId"])
+
+    assert "Content-Length" in message["failureReason"]
+    desk.wait_for_line(answer["InferenceId"], "Content-Length")
+
+
+def test_metrics_that_are_refused_hold_up_no_log_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise BotoCoreError
+
+    monkeypatch.setattr(metrics, "publish", refuse)
     answer = desk.submit({"chunked": ["a"]})
 
-    def lines() -> list[str]:
-        if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
-            return []
-        return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
-
-    wait_until(
-        lambda: [line for line in lines() if answer["InferenceId"] in line and "Content-Length" in line], "log line"
-    )
+    desk.wait_for_line(answer["InferenceId"], "Content-Length")
 
 
 def test_fifty_orders_on_four_instances_all_end_in_s3_and_in_a_notification(aws: Aws) -> None:
