@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,9 @@ COLOURS = {OURS: "#0072B2", SERIAL: "#D55E00", LITSERVE: "#009E73", BATCHED: "#C
 MARKERS = {OURS: "o", SERIAL: "s", LITSERVE: "^", BATCHED: "D"}
 INCHES = 4.2
 DOTS_PER_INCH = 130
+
+LABELS_IN_A_ROW = 2
+"""Of the legend, below each panel."""
 
 
 def check() -> None:
@@ -56,9 +60,9 @@ def draw(record: Record, folder: Path) -> tuple[Path, ...]:
             panel.grid(visible=True, alpha=0.3)
             panel.label_outer()
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(
-            handles, labels, loc="outside lower center", ncols=len(labels) if len(labels) <= 5 else 4, frameon=False
-        )
+        rows = math.ceil(len(labels) / (LABELS_IN_A_ROW * len(panels)))
+        columns = math.ceil(len(labels) / rows)
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
         figure.suptitle(f"{record.title} ({record.machine})", fontsize="medium")
         folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(folder / name, dpi=DOTS_PER_INCH, metadata={"Software": None})
