@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 
 from flask import Flask, Request, Response, request, stream_with_context
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wsgi import LimitedStream
 
 from inference import ModelService, Story
 from transcriber import settings as environment
@@ -122,6 +123,9 @@ class _Incoming(Request):
 
     def _get_file_stream(self, *_: object, **__: object) -> DiskFile:
         return self.stack.enter_context(self.disk.file())
+
+    def close(self) -> None:
+        """Leave the files to the stack: Flask closes requests before their streams are read on."""
 
 
 class _Door:
@@ -347,7 +351,6 @@ def _refuse(error: TranscriberError) -> Response:
     answer = _failure(error.message, code=error.slug, status=status)
     if isinstance(error, ServiceError) and error.retry_after_s is not None:
         answer.headers["Retry-After"] = str(error.retry_after_s)
-    _drain(request)
     return answer
 
 
@@ -363,14 +366,12 @@ def _refuse_http(error: HTTPException) -> Response:
         405: "this path does not take this method; send audio to POST /invocations, ask GET /ping for health",
     }.get(status, error.name)
     _account().refuse(NOWHERE, sentence, is_ours=False)
-    _drain(request)
     return _failure(sentence, code=NOWHERE, status=status)
 
 
 def _fail(error: Exception) -> Response:
     """Answer a failure that nobody foresaw; the caller learns nothing of the container's inside."""
     ledger.fail(_account(), error)
-    _drain(request)
     return _failure(UNFORESEEN, code=TranscriberError.slug, status=STATUS[Kind.INTERNAL])
 
 
@@ -381,14 +382,27 @@ def _failure(sentence: str, *, code: str, status: int) -> Response:
     return Response(text, status=status, content_type="application/json")
 
 
-def _drain(incoming: Request) -> None:
-    """Hear a refused caller out, so that the answer gets read."""
-    with suppress(OSError, ValueError, HTTPException):  # gone, too slow, or the form parser has read it all
-        _caller(incoming).hear_out(cast("BinaryIO", incoming.stream))
+def _hear_out(incoming: Request) -> None:
+    """Read what nobody has read of the body, so that the answer gets read."""
+    if _is_read(incoming):
+        return
+    body = incoming.environ["wsgi.input"]
+    with suppress(Exception):  # the caller has gone, or it is no HTTP any more; gunicorn hangs up then
+        if not _caller(incoming).hear_out(body) and hasattr(body, "failed"):
+            body.failed = True  # so that gunicorn takes nothing that still comes for the next request
+
+
+def _is_read(incoming: Request) -> bool:
+    """Tell whether nothing of the body is left, as far as that can be told without waiting."""
+    if "Transfer-Encoding" in incoming.headers:
+        return False
+    read = vars(incoming).get("stream")
+    return not incoming.content_length or (isinstance(read, LimitedStream) and read.is_exhausted)
 
 
 def _finish(answer: Response) -> Response:
     """Give the caller back what tells this answer from others."""
+    _hear_out(request)
     given = _given_id(request)
     if given is not None:
         answer.headers[INFERENCE_ID] = given

@@ -6,10 +6,18 @@ would wait behind them, and SageMaker replaces an instance whose /ping takes lon
 
 from __future__ import annotations
 
+import logging
+import math
+import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from fcntl import ioctl
 from functools import partial
 from selectors import EVENT_READ
+from socket import MSG_DONTWAIT, MSG_PEEK, SHUT_RD, SO_RCVLOWAT, SO_SNDBUF, SO_SNDTIMEO, SOL_SOCKET, socket
+from termios import TIOCOUTQ
 from typing import Any
 
 from gunicorn.workers.base import Worker
@@ -23,6 +31,16 @@ PING_THREADS = 8
 LAST_WORDS_S = 3
 """How long before the end of `graceful_timeout` requests that still wait for the model are told so, with 503."""
 
+HEAD_ENDS = b"\r\n\r\n"
+MOST_HEAD_BYTES = 64 * 1024
+"""More than SageMaker and any honest caller sends before the body. A head that goes on after that is not waited for."""
+
+MOST_UNTAKEN_BYTES = 64 * 1024
+"""What may be under way of earlier answers when the next request comes: of one who asks on and on and takes no answer,
+each would hold a thread."""
+
+SEND_BUFFER_BYTES = 2 * MOST_UNTAKEN_BYTES
+"""So much of the answers can be on its way without a thread that waits: that much and any but a long transcript."""
 
 SILENT_S = 2
 """How long after SIGTERM a connection on which nobody has said anything may stay; gunicorn's own number for those that
@@ -32,18 +50,55 @@ are kept alive."""
 class PatientWorker(ThreadWorker):
     """gunicorn's worker with threads, for callers who come long before they speak, and for an end without losses."""
 
-    def enqueue_req(self, conn: TConn) -> None:
-        """Give a connection a thread once there is something to read.
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Start all threads at once: a machine that has no room for them says so now, not in the middle of a flood."""
+        pool: ThreadPoolExecutor = super().get_thread_pool()
+        all_there = threading.Barrier(self.cfg.threads)
+        try:
+            for _ in range(self.cfg.threads):
+                pool.submit(all_there.wait)
+        except RuntimeError:
+            all_there.abort()
+            raise
+        return pool
 
-        gunicorn lets a thread wait 5 seconds on each new connection: a few dozen that say nothing would hold up /ping.
+    def enqueue_req(self, conn: TConn) -> None:
+        """Give a connection a thread once the whole head of a request is there.
+
+        gunicorn lets a thread wait for it, 5 seconds for the first byte and without end for the others: a few dozen
+        callers who say nothing, or half a head, would hold up /ping.
         """
-        if conn.initialized or conn.data_ready:
-            super().enqueue_req(conn)
+        conn.sock.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
+        conn.sock.setsockopt(SOL_SOCKET, SO_SNDTIMEO, _answer_stall)
+        if _has_head(conn):
+            self._give_thread(conn)
             return
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + self.cfg.keepalive
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def on_pending_socket_readable(self, conn: TConn, client: socket) -> None:
+        """Look whether a new connection has a whole head now."""
+        if _has_head(conn):
+            self.poller.unregister(client)
+            self.pending_conns.remove(conn)
+            self._give_thread(conn)
+
+    def on_client_socket_readable(self, conn: TConn, client: socket) -> None:
+        """Look whether a connection that has had an answer has another whole head."""
+        if _has_head(conn):
+            self.poller.unregister(client)
+            self.keepalived_conns.remove(conn)
+            self._give_thread(conn)
+
+    def _give_thread(self, conn: TConn) -> None:
+        if _untaken_bytes(conn.sock) <= MOST_UNTAKEN_BYTES:
+            conn.data_ready = True
+            super().enqueue_req(conn)
+        else:
+            self.nr_conns -= 1
+            conn.close()
 
     def set_accept_enabled(self, enabled: bool | None) -> None:  # noqa: FBT001 - gunicorn's signature
         """Accept connections or do not; after SIGTERM, never again.
@@ -68,7 +123,46 @@ class PatientWorker(ThreadWorker):
         last_words.start()
 
 
+def _has_head(conn: TConn) -> bool:
+    """Tell whether a thread would not have to wait; if it would, the socket is readable again only with more bytes."""
+    parser: Any = conn.parser  # HTTP/1's; it may have read on beyond the last body
+    read = parser.unreader.buf.getvalue() if parser else b""
+    awaited = conn.sock.getsockopt(SOL_SOCKET, SO_RCVLOWAT)
+    try:
+        seen = conn.sock.recv(MOST_HEAD_BYTES, MSG_PEEK | MSG_DONTWAIT)
+        has_ended = len(seen) < awaited
+    except BlockingIOError:
+        seen, has_ended = b"", False
+    except OSError:  # it was broken off, which the thread will find too
+        return True
+    is_there = has_ended or HEAD_ENDS in read + seen
+    if not is_there and len(seen) == MOST_HEAD_BYTES:
+        with suppress(OSError):  # it may have been broken off just now
+            conn.sock.shutdown(SHUT_RD)  # the thread reads what has come, and waits for nothing
+        is_there = True
+    conn.sock.setsockopt(SOL_SOCKET, SO_RCVLOWAT, 1 if is_there else len(seen) + 1)
+    return is_there
+
+
+def _untaken_bytes(client: socket) -> int:
+    """Return what has been written and has not arrived."""
+    (count,) = struct.unpack("i", ioctl(client, TIOCOUTQ, bytes(4)))
+    return int(count)
+
+
+def _as_timeval(seconds: float) -> bytes:
+    """Return what SO_SNDTIMEO takes."""
+    fraction, whole = math.modf(seconds)
+    return struct.pack("ll", int(whole), int(fraction * 1e6))
+
+
+def _is_of_ours(record: logging.LogRecord) -> bool:
+    """Tell gunicorn's failures from a caller who takes no more of an answer, whose own line says so already."""
+    return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
+
+
 _settings = environment.load()
+_answer_stall = _as_timeval(_settings.answer_stall_seconds)
 
 bind = f"0.0.0.0:{_settings.bind_port}"
 workers = 1
@@ -86,11 +180,17 @@ wsgi_app = "app:create()"
 logconfig_dict: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"ours": {"()": lambda: _is_of_ours}},
     "formatters": {"json": {"()": "transcriber.observability.logs.JsonFormatter"}},
     "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
     "root": {"level": _settings.log_level, "handlers": ["stdout"]},
     "loggers": {
-        "gunicorn.error": {"level": _settings.log_level, "handlers": ["stdout"], "propagate": False},
+        "gunicorn.error": {
+            "level": _settings.log_level,
+            "handlers": ["stdout"],
+            "filters": ["ours"],
+            "propagate": False,
+        },
         "gunicorn.access": {"level": "ERROR", "handlers": [], "propagate": False},
     },
 }

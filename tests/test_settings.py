@@ -43,6 +43,8 @@ def test_an_empty_value_means_the_default() -> None:
         ({"DEVICE_INDEX": "0,x"}, "device numbers with commas"),
         ({"MAX_AUDIO_SECONDS": "-1"}, "greater than 0"),
         ({"MAX_AUDIO_SECONDS": "nan"}, "MAX_AUDIO_SECONDS"),
+        ({"BODY_STALL_SECONDS": "inf"}, "less than or equal to 1000000000"),
+        ({"ANSWER_STALL_SECONDS": "1e10"}, "less than or equal to 1000000000"),
         ({"MAX_BATCH_WINDOWS": "96"}, "less than or equal to 95"),
         ({"EMF_NAMESPACE": "AWS/SageMaker"}, "neither with aws/"),
         ({"EMF_NAMESPACE": "Sprache\n"}, "must be letters, digits, spaces"),

@@ -30,7 +30,8 @@ PLACE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^*]*\*?)?", re.ASCI
 """An entry of ALLOWED_S3_PREFIXES; what it means stands in `audio/places.py`."""
 
 Bytes = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=1e9)]
+"""Up to some thirty years: what sockets and timers take, and `inf` does not pass for."""
 
 
 class Settings(BaseSettings):
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     max_waiting_seconds: Seconds = 8 * 3600.0
     request_timeout_seconds: Seconds = 3600.0
     body_stall_seconds: Seconds = 30.0
+    answer_stall_seconds: Seconds = 60.0
     decode_stall_seconds: Seconds = 20.0
 
     allowed_s3_prefixes: str | None = None

@@ -67,6 +67,11 @@ class Server:
         finally:
             connection.close()
 
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the lines of the log that are whole: a reader may see half of what is being written."""
+        whole, _, _ = self.log.read_bytes().rpartition(b"\n")
+        return [json.loads(line) for line in whole.splitlines()]
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -130,8 +135,7 @@ def line_of(server: Server, request_id: str) -> dict[str, Any]:
     """Return the one line of a request; it is written when its answer is out, perhaps after it has been read."""
 
     def found() -> list[dict[str, Any]]:
-        entries = [json.loads(entry) for entry in server.log.read_text("utf-8").splitlines()]
-        requests = [entry for entry in entries if entry["event"].startswith("request ")]
+        requests = [entry for entry in server.entries() if entry["event"].startswith("request ")]
         return [entry for entry in requests if entry["request_id"] == request_id]
 
     (line,) = wait_until(found, f"the line of request {request_id}")

@@ -65,8 +65,7 @@ def test_ping_answers_while_windows_of_many_requests_share_batches(server: Serve
         while not all(future.done() for future in futures):
             assert server.send(method="GET", path="/ping").status == 200
             pings += 1
-    lines = [json.loads(line) for line in server.log.read_text("utf-8").splitlines() if line.startswith("{")]
-    batches = [line["largest_batch"] for line in lines if line["event"] == "request done"]
+    batches = [line["largest_batch"] for line in server.entries() if line["event"] == "request done"]
 
     assert pings > 0
     assert {future.result().status for future in futures} == {200}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import signal
 import threading
@@ -204,5 +203,4 @@ def descendants_of(pid: int) -> list[int]:
 
 def outcomes_in(server: Server) -> list[tuple[str, str]]:
     """Return how the requests ended that the log tells of, and the levels of their lines."""
-    entries = [json.loads(line) for line in server.log.read_text("utf-8").splitlines() if line.startswith("{")]
-    return [(entry["outcome"], entry["level"]) for entry in entries if "outcome" in entry]
+    return [(entry["outcome"], entry["level"]) for entry in server.entries() if "outcome" in entry]

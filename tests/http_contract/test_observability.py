@@ -197,8 +197,7 @@ def test_looking_is_not_counted(told: Server) -> None:
 
 
 def test_the_start_is_told_once(told: Server) -> None:
-    entries = [json.loads(entry) for entry in told.log.read_text("utf-8").splitlines()]
-    (line,) = [entry for entry in entries if entry["event"] == "first healthy ping"]
+    (line,) = [entry for entry in told.entries() if entry["event"] == "first healthy ping"]
     shown = samples(told)
     marks = {name[1]: value for name, value in shown.items() if name[0] == "stt_start_seconds"}
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.conftest import DATA
-from tests.http_contract.conftest import free_port, start, stop, wait_ready
+from tests.http_contract.conftest import Server, free_port, start, stop, wait_ready
+from transcriber.engines import environment
 
 PLATFORM = {
     "SAGEMAKER_SAFE_PORT_RANGE": "1-1024",
@@ -56,3 +58,11 @@ def test_it_listens_where_the_platform_says_and_nowhere_else(tmp_path: Path) -> 
         assert server.send(DATA.joinpath("en-one-phrase.wav").read_bytes()).status == 200
     finally:
         stop(server)
+
+
+def test_the_processor_is_used_as_far_as_it_goes(server: Server) -> None:
+    """What is set by whoever starts it stays as it is."""
+    told = Path(f"/proc/{server.process.pid}/environ").read_text().replace(":", "\0")  # so does glibc, as it reads them
+    wanted = {name: os.environ.get(name, value) for name, value in environment.variables("cpu").items()}
+
+    assert [name for name, value in wanted.items() if f"{name}={value}".replace(":", "\0") not in told] == []

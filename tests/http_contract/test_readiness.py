@@ -34,8 +34,7 @@ def test_a_model_that_cannot_be_loaded_is_logged_with_what_to_do_and_ping_says_s
         assert "which holds no model; this container serves a Whisper" in refused
         ping = server.send(method="GET", path="/ping")
         assert (ping.status, ping.body) == (503, b"")
-        lines = [json.loads(line) for line in server.log.read_text("utf-8").splitlines()]
-        assert [line["level"] for line in lines if line["event"] == "model failed to load"] == ["CRITICAL"]
+        assert [line["level"] for line in server.entries() if line["event"] == "model failed to load"] == ["CRITICAL"]
     finally:
         stop(server)
 
@@ -56,7 +55,7 @@ def test_the_way_to_readiness_is_logged(tmp_path: Path) -> None:
     server = start(tmp_path)
     wait_ready(server)
     stop(server)
-    entries = [json.loads(entry) for entry in server.log.read_text("utf-8").splitlines()]
+    entries = server.entries()
     found, ready = (
         next(entry for entry in entries if entry["event"] == event) for event in ("model found", "model ready")
     )

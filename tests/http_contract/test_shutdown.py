@@ -50,10 +50,6 @@ def begin(caller: http.client.HTTPConnection, body: bytes) -> None:
     caller.endheaders(body[:-100])
 
 
-def events(server: Server) -> list[dict[str, object]]:
-    return [json.loads(line) for line in server.log.read_text("utf-8").splitlines() if line.startswith("{")]
-
-
 def test_what_is_in_flight_is_finished_and_what_is_new_is_refused(tmp_path: Path) -> None:
     body = DATA.joinpath("en-one-phrase.wav").read_bytes()
     with running(tmp_path) as server, connect(server) as uploader, connect(server) as reader, connect(server) as kept:
@@ -80,7 +76,7 @@ def test_what_is_in_flight_is_finished_and_what_is_new_is_refused(tmp_path: Path
         assert status == 0
         assert time.monotonic() - told_s < ENDED_WITHIN_S
         assert list(server.scratch.iterdir()) == []
-        assert not [event for event in events(server) if event["level"] in {"ERROR", "CRITICAL"}]
+        assert not [event for event in server.entries() if event["level"] in {"ERROR", "CRITICAL"}]
 
 
 def test_what_cannot_be_finished_in_time_is_told_so(tmp_path: Path) -> None:

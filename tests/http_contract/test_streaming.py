@@ -18,6 +18,7 @@ from tests.http_contract.conftest import Answer, Server
 from tests.http_contract.long_speech import wav_of_speech
 from tests.patience import wait_until
 from transcriber.audio.disk import Disk
+from transcriber.audio.sources import Upload
 from transcriber.errors import DeviceFault
 from transcriber.settings import Settings
 from transcriber.transcript import Segment
@@ -150,6 +151,32 @@ def test_what_fails_after_the_first_piece_is_the_last_record(failure: Exception,
     assert (last["type"], last["code"]) == ("error", code)
     assert sentence in last["error"]
     assert service.in_flight == 0
+
+
+class Following(Breaking):
+    """A service that reads on in the file when the first segment has gone out, as it does with a long recording."""
+
+    def __init__(self) -> None:
+        super().__init__(DeviceFault("the file has ended"))
+
+    def stream(self, source: Upload, *_: object, **__: object) -> Generator[Segment | None]:
+        while word := source.file.read(5):
+            yield Segment(start_s=0, end_s=1, text=word.decode())
+        raise self.failure
+
+
+@pytest.mark.parametrize("is_form", [False, True], ids=["body", "form"])
+def test_a_file_can_be_read_until_the_stream_has_ended(is_form: bool) -> None:
+    """Flask closes a request when it has the answer, and not when the answer has gone out."""
+    client = create(Settings(), cast("ModelService", Following())).test_client()
+    body, headers = form(b"good morning", stream="true") if is_form else (b"good morning", {"Accept": LINES})
+
+    answer = client.post("/invocations", data=body, headers=headers)
+    *segments, last = [json.loads(line) for line in answer.get_data().splitlines()]
+    answer.close()
+
+    assert [segment["text"] for segment in segments] == ["good", "morni", "ng"]
+    assert last["error"] == "the file has ended"
 
 
 def test_what_fails_in_a_stream_of_openai_s_is_openai_s_too() -> None:

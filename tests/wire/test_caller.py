@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import io
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO, cast
 
 import pytest
 
 from transcriber.errors import CallerGone, MalformedRequest
-from transcriber.wire.caller import HEARD_BYTES, Caller
+from transcriber.wire.caller import HEARD_BYTES, HEARD_WITHIN_S, Caller, Patience
 
 
 @pytest.fixture
@@ -89,12 +91,53 @@ def test_other_failures_of_reading_pass(pair: Pair) -> None:
 def test_a_refused_caller_is_heard_out_up_to_a_limit(pair: Pair) -> None:
     body = io.BytesIO(bytes(HEARD_BYTES + 1_000_000))
 
-    Caller(pair[0]).hear_out(body)
-
+    assert not Caller(pair[0]).hear_out(body)
     assert HEARD_BYTES <= body.tell() < HEARD_BYTES + 1_000_000
     assert pair[0].gettimeout() is None
 
 
-def test_a_refused_caller_who_is_slow_is_not_waited_for(pair: Pair) -> None:
-    with pair[0].makefile("rb") as body, pytest.raises(TimeoutError):
-        Caller(pair[0]).hear_out(cast("BinaryIO", body))
+def test_refused_callers_share_the_time_in_which_they_are_heard() -> None:
+    patience = Patience()
+    with patience.share() as first, patience.share() as second, patience.share():
+        pass
+    with pytest.raises(OSError, match="gone"), patience.share():
+        raise OSError("gone")
+    with patience.share() as alone_again:
+        pass
+
+    assert (first, second, alone_again) == (HEARD_WITHIN_S, HEARD_WITHIN_S / 2, HEARD_WITHIN_S)
+
+
+def test_a_refused_caller_who_stops_is_not_waited_for(pair: Pair) -> None:
+    pair[1].sendall(b"RIFF")
+    with pair[0].makefile("rb") as body:
+        assert not Caller(pair[0]).hear_out(cast("BinaryIO", body))
+        assert body.read() == b""  # what reads on does not wait either
+
+
+def test_a_refused_caller_who_never_comes_to_an_end_is_not_waited_for(pair: Pair) -> None:
+    """In steps so small that no read of the socket takes long."""
+    is_over = threading.Event()
+
+    def dribble() -> None:
+        with suppress(BrokenPipeError):
+            while not is_over.wait(0.01):
+                pair[1].sendall(b"x")
+
+    caller = threading.Thread(target=dribble)
+    caller.start()
+    try:
+        with pair[0].makefile("rb") as body:
+            assert not Caller(pair[0]).hear_out(cast("BinaryIO", body))
+    finally:
+        is_over.set()
+        caller.join()
+    with pytest.raises(BrokenPipeError):
+        pair[1].sendall(b"x")
+
+
+def test_a_refused_caller_who_was_heard_can_say_more(pair: Pair) -> None:
+    assert Caller(pair[0]).hear_out(io.BytesIO(b"RIFF"))
+    pair[1].sendall(b"GET /ping")
+
+    assert pair[0].recv(9) == b"GET /ping"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from transcriber.errors import CallerGone, MalformedRequest
@@ -15,7 +16,34 @@ HEARD_BYTES = 32 * 1024 * 1024
 broken pipe instead of the answer. 25 MB is the largest body of a real-time endpoint."""
 
 HEARD_WITHIN_S = 1.0
-"""How long that may take: the thread that refuses is one of the few that /ping counts on."""
+"""How long that may take, and how long nothing may come meanwhile of one who is refused alone."""
+
+BLOCK_BYTES = 64 * 1024
+"""How much is read at a time; less than that counts as nothing."""
+
+
+class Patience:
+    """The silence that refused callers share: the threads that hear them out are the few that /ping counts on."""
+
+    def __init__(self) -> None:
+        """Nobody is heard yet."""
+        self._lock = threading.Lock()
+        self._heard = 0
+
+    @contextmanager
+    def share(self) -> Iterator[float]:
+        """Lend the seconds for one caller: the more are heard at the moment, the fewer."""
+        with self._lock:
+            self._heard += 1
+            within_s = HEARD_WITHIN_S / self._heard
+        try:
+            yield within_s
+        finally:
+            with self._lock:
+                self._heard -= 1
+
+
+_patience = Patience()
 
 
 class Caller:
@@ -52,22 +80,46 @@ class Caller:
         finally:
             self._connection.settimeout(None)
 
-    def hear_out(self, body: BinaryIO) -> None:
-        """Read the rest of a refused body, up to a limit in bytes and in time.
+    def hear_out(self, body: BinaryIO) -> bool:
+        """Read the rest of a refused body, up to a limit in bytes and in time; after that nobody can read on.
+
+        Returns:
+            Whether that was all of it.
 
         Raises:
-            OSError: The caller has gone, or is too slow.
+            OSError: The caller has gone.
         """
-        ends_s = time.monotonic() + HEARD_WITHIN_S
         left = HEARD_BYTES
-        try:
-            if self._connection is not None:
-                self._connection.settimeout(HEARD_WITHIN_S)
-            while left > 0 and time.monotonic() < ends_s and (block := body.read(min(left, 256 * 1024))):
-                left -= len(block)
-        finally:
-            if self._connection is not None:
-                self._connection.settimeout(None)
+        is_over, is_given_up = threading.Event(), threading.Event()
+
+        def watch(silence_s: float) -> None:
+            """End it from outside, since a read waits for all that it was asked for, however slowly that comes."""
+            ends_s = time.monotonic() + HEARD_WITHIN_S
+            before = None
+            while left != before and time.monotonic() < ends_s:
+                before = left
+                if is_over.wait(silence_s):
+                    return
+            is_given_up.set()
+            self._stop_reading()
+
+        with _patience.share() as silence_s:
+            watching = threading.Thread(target=watch, args=[silence_s], name="patience", daemon=True)
+            watching.start()
+            try:
+                while left > 0 and not is_given_up.is_set() and (block := body.read(min(left, BLOCK_BYTES))):
+                    left -= len(block)
+            finally:
+                is_over.set()
+                watching.join()
+        if left <= 0:
+            self._stop_reading()
+        return left > 0 and not is_given_up.is_set()
+
+    def _stop_reading(self) -> None:
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RD)
 
     def has_left(self) -> bool:
         """Tell whether the caller has closed the connection; one who sends the next request already has not."""
