@@ -195,7 +195,7 @@ def test_an_hour_takes_no_more_memory_than_some_windows(serve: Serve, changes: d
 
     assert transcript.duration_s == 3600.0
     assert len(transcript.segments) == story.effort.windows >= 3000 / 30
-    assert peak_bytes < 30 * 1024 * 1024  # the recording has 115 MB
+    assert peak_bytes < 50 * 1024 * 1024  # the recording has 115 MB; what other tests left running is traced too
 
 
 @ORDERS
@@ -218,7 +218,7 @@ def test_a_stream_is_the_transcript_segment_by_segment(serve: Serve, changes: di
 def test_a_stream_beats_whenever_nothing_has_come_for_a_while(serve: Serve, silence_s: float, beats: bool) -> None:
     """The clock moves on by that much each time somebody looks at it."""
     clock = itertools.count(0.0, silence_s)
-    service = serve(FakeEngine(), REQUEST_TIMEOUT_SECONDS="1e12")
+    service = serve(FakeEngine(), REQUEST_TIMEOUT_SECONDS="1e9")
     service._clock = lambda: next(clock)
     with service.admit() as ticket:
         *parts, last = service.stream(LongFile(60).upload(), OPTIONS, ticket=ticket)
