@@ -11,9 +11,9 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from tests.chaos.callers import Books, Outcome, Times, call, ping, send_body, short_recordings
@@ -95,17 +95,24 @@ def hang_up_in_the_answer(scene: Scene) -> int:
 
 
 def stop_sending(scene: Scene) -> int:
-    """Callers who send the beginning of a body, or nothing at all, and wait."""
-    callers = [_connected(scene) for _ in range(2 * IN_FLIGHT)]
-    try:
+    """Callers who send the beginning of a body, or of a head, or nothing at all, and wait."""
+    request = b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nRIFF"
+    said = (request, request, request[:40], b"")
+    with _crowd(scene, len(said) * IN_FLIGHT) as callers:
         for number, caller in enumerate(callers):
-            if number % 4:
-                with suppress(OSError):
-                    caller.sendall(b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nRIFF")
+            with suppress(OSError):
+                caller.sendall(said[number % len(said)])
         time.sleep(scene.chance.uniform(0.5, 1.5) * BODY_STALL_S)  # about as long as the container lets them
-    finally:
+    return len(callers)
+
+
+def take_no_answers(scene: Scene) -> int:
+    """Callers who ask on and on and read nothing."""
+    with _crowd(scene, 2 * IN_FLIGHT) as callers:
         for caller in callers:
-            caller.close()
+            with suppress(OSError):
+                caller.sendall(500 * b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(scene.chance.uniform(0.5, 1.5))  # the container answers until it has had enough of them
     return len(callers)
 
 
@@ -159,6 +166,7 @@ MILD: tuple[Fault, ...] = (
     hang_up_in_the_body,
     hang_up_in_the_answer,
     stop_sending,
+    take_no_answers,
     flood,
     fill_the_disk,
     trouble_the_store,
@@ -203,14 +211,6 @@ def wait_ready(scene: Scene) -> bool:
     return is_ready
 
 
-def fill_the_pool(scene: Scene) -> None:
-    """Have gunicorn start all the threads that it will ever have: it starts one whenever none is free."""
-    wait_s = time.monotonic() + BODY_STALL_S
-    stop_sending(scene)
-    flood(scene)
-    time.sleep(max(0.0, wait_s - time.monotonic()))  # until the container has hung up on the last of them
-
-
 def _hostile(scene: Scene, body: bytes, *, may: set[int], what: str = "") -> None:
     """Call, and note an answer that such a call may not meet."""
     began_s = time.monotonic()
@@ -227,6 +227,16 @@ def _hostile(scene: Scene, body: bytes, *, may: set[int], what: str = "") -> Non
     except (OSError, http.client.HTTPException):
         outcome = scene.times.excuse(began_s, time.monotonic())
     scene.hostile.note(outcome, status, f"{what or body[:100]!r}: {status}", time.monotonic() - began_s)
+
+
+@contextmanager
+def _crowd(scene: Scene, n: int) -> Iterator[list[socket.socket]]:
+    callers = [_connected(scene) for _ in range(n)]
+    try:
+        yield callers
+    finally:
+        for caller in callers:
+            caller.close()
 
 
 def _connected(scene: Scene) -> socket.socket:

@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.chaos.callers import Books, Outcome, Pings, Times, honest_callers, learn, pinging, publish, write
 from tests.chaos.container import Container, end_in_order, holdings_in_calm, running
-from tests.chaos.faults import MILD, SETTINGS, Scene, fill_the_pool, wait_ready
+from tests.chaos.faults import MILD, SETTINGS, Scene, flood, wait_ready
 from tests.chaos.soak_verdict import Curve, Verdict, judge
 from tests.chaos.store import open_store
 
@@ -96,7 +96,7 @@ def soak(*, minutes: float, seed: int, fault_every_s: float = FAULT_EVERY_S) -> 
         if not wait_ready(scene):
             sys.exit("soak: the container did not become ready\n" + "\n".join(container.log.last))
         seen.honest.words = learn(container.port)
-        fill_the_pool(scene)
+        flood(scene)
         before = holdings_in_calm(container, store.port)
         ending = threading.Event()
         watch = threading.Thread(target=_watch, args=[container, store.port, seen, ending], name="watch", daemon=True)
@@ -111,7 +111,7 @@ def soak(*, minutes: float, seed: int, fault_every_s: float = FAULT_EVERY_S) -> 
                     seen.faults[fault.__name__] += fault(scene)
         ending.set()
         watch.join()
-        fill_the_pool(scene)
+        flood(scene)
         seen.leaked = holdings_in_calm(container, store.port).beyond(before)
         container.stop()
         seen.leaked["processes"] = len(container.left_processes())

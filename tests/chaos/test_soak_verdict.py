@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tests.chaos.soak_verdict import Curve, judge
@@ -32,6 +34,21 @@ def test_the_warm_up_does_not_count() -> None:
 
 def test_ups_and_downs_are_flat() -> None:
     assert judge(curve(*[5, 9] * 20)).is_flat
+
+
+def test_a_rise_within_the_noise_is_flat_and_one_beyond_it_is_not() -> None:
+    waves = [6 + math.sin(number / 7) for number in range(200)]
+    slight = judge(curve(*[wave + number / 400 for number, wave in enumerate(waves)], may_grow=0.3))
+    steep = judge(curve(*[wave + number / 50 for number, wave in enumerate(waves)], may_grow=0.3))
+
+    assert slight.grew > 0.3
+    assert slight.is_flat
+    assert steep.error == slight.error > 0
+    assert not steep.is_flat
+
+
+def test_steps_that_stay_are_no_noise() -> None:
+    assert not judge(curve(*[number // 50 for number in range(400)])).is_flat
 
 
 def test_what_falls_is_flat() -> None:

@@ -37,7 +37,7 @@ from tests.chaos.callers import (
     publish,
 )
 from tests.chaos.container import end_in_order, holdings_in_calm, running
-from tests.chaos.faults import Scene, fill_the_pool, wait_ready
+from tests.chaos.faults import Scene, flood, wait_ready
 from tests.chaos.processes import descendants_of
 from tests.fuzz.mutations import mutated
 from tests.patience import comes_about
@@ -139,7 +139,7 @@ def serve_files(numbers: range, *, seed: int, threads: int = THREADS) -> tuple[F
         if not wait_ready(scene):
             sys.exit("fuzz: the container did not become ready\n" + "\n".join(container.log.last))
         honest.words = learn(container.port)
-        fill_the_pool(scene)
+        flood(scene)
         before = holdings_in_calm(container)
         with (
             honest_callers(container.port, n=1, seed=seed, times=times, books=honest, ways=WITHOUT_STORE),
