@@ -68,15 +68,6 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 
-if [ -z "$builder" ]; then
-    if docker info >/dev/null 2>&1; then
-        builder=docker
-    elif command -v buildah >/dev/null; then
-        builder=buildah
-    else
-        complain "neither a docker daemon nor buildah is here; install one of them"
-    fi
-fi
 kind=$([ $dockerfile = Dockerfile ] && echo cpu || echo gpu)
 # Take a build argument that was not chosen above.
 otherwise() {
@@ -97,6 +88,15 @@ case $family in
     *) complain "--family is whisper, parakeet or voxtral, not $family" ;;
 esac
 
+if [ -z "$builder" ]; then
+    if docker info >/dev/null 2>&1; then
+        builder=docker
+    elif command -v buildah >/dev/null; then
+        builder=buildah
+    else
+        complain "neither a docker daemon nor buildah is here; install one of them"
+    fi
+fi
 # SageMaker's CreateModel refuses OCI manifests and the index that provenance brings along: docker's own format it is.
 case $builder in
     docker) build=(docker build --provenance=false --output type=docker) ;;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -36,10 +37,17 @@ def test_build_script_says_what_it_does() -> None:
         (["--model"], "--model wants a value"),
         (["--builder", "kaniko"], "docker or buildah, not kaniko"),
         (["--family", "owl"], "whisper, parakeet or voxtral, not owl"),
+        ([], "neither a docker daemon nor buildah is here"),
     ],
 )
-def test_build_script_refuses_what_it_does_not_know_in_one_line(arguments: list[str], expected: str) -> None:
-    ended = build(*arguments)
+def test_build_script_refuses_what_it_does_not_know_in_one_line(
+    arguments: list[str], expected: str, tmp_path: Path
+) -> None:
+    """Whether or not a builder is there, which it is not in this folder."""
+    for program in ("bash", "dirname"):
+        (tmp_path / program).symlink_to(shutil.which(program) or program)
+
+    ended = build(*arguments, path=str(tmp_path))
 
     assert ended.returncode == 2
     assert expected in ended.stderr
