@@ -48,8 +48,7 @@ COPY --from=dependencies /opt/venv /opt/venv
 ARG MODEL_ID=demo
 ARG COMPUTE_TYPE=default
 # /tmp is the only place that SageMaker surely lets a container write. numpy starts no threads of its own, because here
-# requests run side by side. The allocator keeps what it once took: giving memory back costs a fifth to a half of the
-# encoder's time in page faults (docs/images.md).
+# requests run side by side.
 ENV PATH=/opt/program:/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -58,8 +57,7 @@ ENV PATH=/opt/program:/opt/venv/bin:$PATH \
     DEVICE=cpu \
     COMPUTE_TYPE=${COMPUTE_TYPE} \
     HF_HOME=/tmp/hf \
-    OPENBLAS_NUM_THREADS=1 \
-    GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:glibc.malloc.top_pad=268435456:glibc.malloc.hugetlb=1
+    OPENBLAS_NUM_THREADS=1
 
 WORKDIR /opt/program
 COPY serve app.py inference.py gunicorn.conf.py ./

@@ -15,7 +15,6 @@ from typing import BinaryIO, cast
 
 from flask import Flask, Request, Response, request, stream_with_context
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.wsgi import LimitedStream
 
 from inference import ModelService, Story
 from transcriber import settings as environment
@@ -116,10 +115,14 @@ def create(settings: Settings | None = None, service: ModelService | None = None
 
 
 class _Incoming(Request):
-    """A request with a form's files on our disk, for as long as the stack lives; `_Door._part` sets both."""
+    """A request that knows whether its body has been read to the end.
+
+    A form's files go to our disk, for as long as the stack lives; `_Door._part` sets both.
+    """
 
     stack: ExitStack
     disk: Disk
+    is_read = False
 
     def _get_file_stream(self, *_: object, **__: object) -> DiskFile:
         return self.stack.enter_context(self.disk.file())
@@ -180,11 +183,11 @@ class _Door:
         """Do so for OpenAI's clients who want English."""
         return self._answered(partial(self._form, task=Task.TRANSLATE))
 
-    def _answered(self, understand: Callable[[Request, ExitStack], Job]) -> Response:
+    def _answered(self, understand: Callable[[_Incoming, ExitStack], Job]) -> Response:
         """Let a request in, understand it, and answer it; what was spooled lives until then."""
         with ExitStack() as stack:
             ticket = stack.enter_context(self._service.admit())
-            job = understand(request, stack)
+            job = understand(cast("_Incoming", request), stack)
             story = Story()
             _tell_job(job, story)
             if job.answer.stream is not None:
@@ -203,7 +206,7 @@ class _Door:
                 )
         return Response(rendered.body, content_type=rendered.media_type)
 
-    def _job(self, incoming: Request, stack: ExitStack) -> Job:
+    def _job(self, incoming: _Incoming, stack: ExitStack) -> Job:
         """Understand the body of an invocation."""
         if incoming.mimetype == "multipart/form-data":
             return self._form(incoming, stack)
@@ -216,6 +219,7 @@ class _Door:
                     announced_bytes=incoming.content_length,
                 )
             )
+        incoming.is_read = True
         return body.parse(
             upload,
             says_json=incoming.is_json,
@@ -225,7 +229,7 @@ class _Door:
             defaults=self._defaults,
         )
 
-    def _form(self, incoming: Request, stack: ExitStack, *, task: Task | None = None) -> Job:
+    def _form(self, incoming: _Incoming, stack: ExitStack, *, task: Task | None = None) -> Job:
         """Understand a form; the task is that of an OpenAI path."""
         if incoming.mimetype != "multipart/form-data":
             raise MalformedRequest(
@@ -237,13 +241,13 @@ class _Door:
         accept = incoming.headers.get("Accept")
         return form.parse(part, _fields(incoming), accept=accept, defaults=self._defaults, task=task)
 
-    def _part(self, incoming: Request, stack: ExitStack) -> Upload:
+    def _part(self, incoming: _Incoming, stack: ExitStack) -> Upload:
         """Take the file out of a form; werkzeug has written it to disk as it came."""
         incoming.max_content_length = self._settings.max_body_bytes
-        ours = cast("_Incoming", incoming)
-        ours.stack, ours.disk = stack, self._service.disk
+        incoming.stack, incoming.disk = stack, self._service.disk
         try:
             files = incoming.files
+            incoming.is_read = True
         except RequestEntityTooLarge as error:
             raise TooLarge(
                 f"the form is above the {self._settings.max_body_bytes} bytes that this container takes"
@@ -382,9 +386,10 @@ def _failure(sentence: str, *, code: str, status: int) -> Response:
     return Response(text, status=status, content_type="application/json")
 
 
-def _hear_out(incoming: Request) -> None:
+def _hear_out(incoming: _Incoming) -> None:
     """Read what nobody has read of the body, so that the answer gets read."""
-    if _is_read(incoming):
+    has_body = incoming.content_length or "Transfer-Encoding" in incoming.headers
+    if incoming.is_read or not has_body:
         return
     body = incoming.environ["wsgi.input"]
     with suppress(Exception):  # the caller has gone, or it is no HTTP any more; gunicorn hangs up then
@@ -392,17 +397,9 @@ def _hear_out(incoming: Request) -> None:
             body.failed = True  # so that gunicorn takes nothing that still comes for the next request
 
 
-def _is_read(incoming: Request) -> bool:
-    """Tell whether nothing of the body is left, as far as that can be told without waiting."""
-    if "Transfer-Encoding" in incoming.headers:
-        return False
-    read = vars(incoming).get("stream")
-    return not incoming.content_length or (isinstance(read, LimitedStream) and read.is_exhausted)
-
-
 def _finish(answer: Response) -> Response:
     """Give the caller back what tells this answer from others."""
-    _hear_out(request)
+    _hear_out(cast("_Incoming", request))
     given = _given_id(request)
     if given is not None:
         answer.headers[INFERENCE_ID] = given

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from transcriber.audio.waveform import RATE_HZ
 from transcriber.engines.base import Capabilities, Retry, Window
 from transcriber.errors import DeadlineExceeded, DeviceFault, TooLarge
 from transcriber.options import DecodingOptions, Task, TranscriptionOptions
-from transcriber.reading import BATCHES_AHEAD, Effort, Reader
+from transcriber.reading import BATCHES_AHEAD, STEPS_IN_A_TURN, Effort, Reader
 from transcriber.scheduling.admission import Admission
 from transcriber.scheduling.gate import Gate
 from transcriber.scheduling.scheduler import Scheduler, Served
@@ -80,6 +81,20 @@ class FakeEngine:
         raise NotImplementedError
 
 
+class CountingGate(Gate):
+    """Counts the turns that were taken."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.turns = 0
+
+    @contextmanager
+    def turn(self, *, within_s: float) -> Iterator[None]:
+        self.turns += 1
+        with super().turn(within_s=within_s):
+            yield
+
+
 Read = Callable[..., list[Piece]]
 
 
@@ -94,6 +109,7 @@ def read() -> Iterator[Read]:
         *,
         deadline_s: float = 9.0,
         effort: Effort | None = None,
+        gate: Gate | None = None,
         **options: object,
     ) -> list[Piece]:
         scheduler: Scheduler[Window] = Scheduler(engine, clock=lambda: 0.0)
@@ -104,7 +120,7 @@ def read() -> Iterator[Read]:
             reader = Reader(
                 engine=engine,
                 scheduler=scheduler,
-                gate=Gate(1),
+                gate=gate or Gate(1),
                 options=replace(TranscriptionOptions(decoding=DecodingOptions()), **options),
                 ticket=ticket,
                 deadline_s=deadline_s,
@@ -351,6 +367,18 @@ def test_pieces_come_in_the_order_of_the_recording(read: Read) -> None:
 
     assert places == sorted(places)
     assert len(places) == 27
+
+
+@pytest.mark.parametrize(("silent_steps", "listening"), [(0, 1), (5, 1), (6, 2), (59, 10), (60, 11)])
+def test_turns_are_as_long_as_it_takes_to_find_a_window_but_no_longer_than_they_may_be(
+    read: Read, silent_steps: int, listening: int
+) -> None:
+    """One more for its features, and one to find that nothing follows."""
+    gate = CountingGate()
+    read(FakeEngine(), [[]] * silent_steps + passages(3), gate=gate, language="en")
+
+    assert STEPS_IN_A_TURN == 6
+    assert gate.turns == listening + 2
 
 
 def test_no_more_is_listened_to_than_there_is_room_for(read: Read) -> None:

@@ -31,6 +31,10 @@ BATCHES_AHEAD = 2
 """Windows of one request that are found, prepared or waiting, in batches: enough that the device never waits for
 features, few enough that a ten-hour recording holds 2 MB for each of them, samples and features, and no more."""
 
+STEPS_IN_A_TURN = 6
+"""Of listening, each with ten seconds of sound at most: some 25 ms of a core. Whoever has to wait for another turn is
+woken for it, which costs as much as a part of a step."""
+
 MARGIN_SAMPLES = RATE_HZ
 """A window is cut off a passage that goes on only when this much more of the passage is known: then it is certain that
 there will be a window behind it."""
@@ -234,12 +238,18 @@ class Reader(Generic[Work]):
         return has_room and not any(future.done() for future in self._flying)
 
     def _listen(self, steps: Steps) -> bool:
-        """Take one step; False when there are no more."""
+        """Take steps until there is a window to read, or for as long as a turn may be; False when there are no more."""
         with self._turn():
-            tapes = next(steps, None)
-        for tape in tapes or ():
-            self._places.append(_Place(number=next(self._numbers), tape=tape, limit_samples=self._limit_samples))
-        return tapes is not None
+            for _ in range(STEPS_IN_A_TURN):
+                tapes = next(steps, None)
+                if tapes is None:
+                    return False
+                for tape in tapes:
+                    place = _Place(number=next(self._numbers), tape=tape, limit_samples=self._limit_samples)
+                    self._places.append(place)
+                if (self._places and self._places[0].is_ready) or not self._may_listen():
+                    break
+        return True
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

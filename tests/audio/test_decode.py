@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from tests.audio.sound_files import KINDS, chunk, encoded, film, fmt, noise, riff, sound_file
 from transcriber.audio.decode import BLOCK_SAMPLES, DEMUXERS, decode, open_sound
 from transcriber.audio.waveform import RATE_HZ, Pcm, Waveform
-from transcriber.engines.environment import ALLOCATOR
+from transcriber.engines.environment import allocator
 from transcriber.errors import NotAudio, TooLarge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -444,7 +444,7 @@ with tempfile.TemporaryFile() as file:
 """
 
 
-@pytest.mark.parametrize("tunables", ["", ALLOCATOR], ids=["default allocator", "allocator of the image"])
+@pytest.mark.parametrize("tunables", ["", allocator(2)], ids=["default allocator", "allocator of the image"])
 @pytest.mark.parametrize(
     ("channels", "rate_hz", "megabytes"),
     [

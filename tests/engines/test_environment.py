@@ -39,7 +39,26 @@ def test_a_machine_that_does_not_tell_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "auto"])
 def test_memory_is_kept_where_the_model_may_run_on_a_cpu(device: str) -> None:
-    assert environment.variables(device)["GLIBC_TUNABLES"] == environment.ALLOCATOR
+    tunables = environment.variables(device)["GLIBC_TUNABLES"].split(":")
+
+    assert "glibc.malloc.mmap_max=0" in tunables
+    assert f"glibc.malloc.arena_max={2 * len(os.sched_getaffinity(0))}" in tunables
+
+
+@pytest.mark.parametrize("cores", [1, 96])
+def test_glibc_knows_every_setting_of_the_memory_and_takes_its_value(cores: int) -> None:
+    """It says nothing of what it does not know, but the dynamic linker lists what has come of them."""
+    given = dict(setting.split("=") for setting in environment.allocator(cores).split(":"))
+    listed = subprocess.run(
+        [next(Path("/").glob("lib64/ld-linux-*.so.*")), "--list-tunables"],
+        env={"GLIBC_TUNABLES": environment.allocator(cores)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    taken = dict(line.split(" (")[0].split(":") for line in listed.splitlines())
+
+    assert {name: int(taken[name], 0) for name in given} == {name: int(value) for name, value in given.items()}
 
 
 def test_what_is_for_a_cpu_is_not_set_for_a_gpu() -> None:

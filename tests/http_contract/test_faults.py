@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import signal
 import threading
@@ -25,6 +26,7 @@ from transcriber.errors import DeviceFault
 from transcriber.observability.timeline import Timeline
 from transcriber.scheduling.scheduler import Scheduler
 from transcriber.settings import Settings
+from transcriber.wire.caller import Caller
 
 CLIP = (DATA / "en-one-phrase.wav").read_bytes()
 WAIT_S = 30.0
@@ -56,6 +58,31 @@ def served() -> Iterator[Served]:
     yield make
     for service in services:
         service.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "is_heard_out"),
+    [
+        ({"data": CLIP}, 200, False),
+        ({"data": {"file": (io.BytesIO(CLIP), "clip.wav")}}, 200, False),
+        ({"data": b"{no json", "content_type": "application/json"}, 400, False),
+        ({"data": {"language": "en"}, "content_type": "multipart/form-data"}, 400, False),
+        ({"data": CLIP, "path": "/v1/audio/transcriptions"}, 400, True),
+        ({"data": CLIP, "path": "/nowhere"}, 404, True),
+        ({"method": "GET", "path": "/ping"}, 200, False),
+    ],
+)
+def test_only_bodies_that_were_left_are_heard_out(
+    served: Served, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], status: int, is_heard_out: bool
+) -> None:
+    """It takes a thread each time."""
+    heard: list[object] = []
+    monkeypatch.setattr(Caller, "hear_out", lambda _caller, body: heard.append(body) or True)
+    client, _service = served(FakeEngine())
+    answer = client.open(**({"method": "POST", "path": "/invocations"} | asked))
+
+    assert answer.status_code == status, answer.text
+    assert bool(heard) == is_heard_out
 
 
 def test_a_device_that_is_lost_answers_everybody_at_once_and_ping_says_so(served: Served) -> None:

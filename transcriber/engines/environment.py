@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
 
-ALLOCATOR = (
-    "glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:"
-    "glibc.malloc.top_pad=268435456:glibc.malloc.hugetlb=1"
-)
-"""Page faults cost a third to half of the encoder's time on a CPU. With these settings memory, once taken, is kept."""
+ARENAS_PER_CORE = 2
+"""Heaps that threads share out among themselves. In one, the workers and those who decode wait for each other; more
+than these make nothing faster, and each keeps what it once took. docs/decisions/0012 has the figures."""
 
 AVX512 = frozenset({"avx512f", "avx512cd", "avx512dq", "avx512bw", "avx512vl"})
 """What CTranslate2 4.8 is compiled for under the name of AVX512; it refuses to run where one is missing."""
+
+
+def allocator(cores: int) -> str:
+    """Return glibc's settings for memory that, once taken, is kept, in huge pages.
+
+    Page faults cost a third to half of the encoder's time on a CPU (docs/images.md).
+    """
+    return ":".join(
+        f"glibc.malloc.{name}={value}"
+        for name, value in {
+            "arena_max": ARENAS_PER_CORE * cores,
+            "mmap_max": 0,
+            "trim_threshold": 1 << 34,
+            "top_pad": 1 << 28,
+            "hugetlb": 1,
+        }.items()
+    )
 
 
 def variables(device: str, cpu_info: Path = CPU_INFO) -> dict[str, str]:
@@ -26,7 +42,7 @@ def variables(device: str, cpu_info: Path = CPU_INFO) -> dict[str, str]:
     if device == "cuda":
         return always
     wide = {"CT2_FORCE_CPU_ISA": "AVX512"} if _flags(cpu_info) >= AVX512 else {}
-    return always | {"GLIBC_TUNABLES": ALLOCATOR} | wide
+    return always | {"GLIBC_TUNABLES": allocator(len(os.sched_getaffinity(0)))} | wide
 
 
 def _flags(cpu_info: Path) -> set[str]:

@@ -8,7 +8,6 @@ from typing import Protocol
 
 import numpy as np
 import onnxruntime
-from numpy.lib.stride_tricks import sliding_window_view
 
 from transcriber.audio.waveform import Pcm, Samples, Waveform, floats_of
 from transcriber.vad.spans import HOP_SAMPLES, Probabilities
@@ -100,8 +99,11 @@ class Hearing:
         """Listen to whole frames, each with the end of the one before it."""
         if not len(samples):
             return np.empty(0, np.float32)
-        heard = np.concatenate((self._context, samples))
-        self._context = heard[-CONTEXT_SAMPLES:]
-        rows = np.ascontiguousarray(sliding_window_view(heard, CONTEXT_SAMPLES + HOP_SAMPLES)[::HOP_SAMPLES])
+        frames = samples.reshape(-1, HOP_SAMPLES)
+        rows = np.empty((len(frames), CONTEXT_SAMPLES + HOP_SAMPLES), np.float32)
+        rows[:, CONTEXT_SAMPLES:] = frames
+        rows[0, :CONTEXT_SAMPLES] = self._context
+        rows[1:, :CONTEXT_SAMPLES] = frames[:-1, -CONTEXT_SAMPLES:]
+        self._context = frames[-1, -CONTEXT_SAMPLES:].copy()
         probabilities, self._h, self._c = self._session.run(None, {"input": rows, "h": self._h, "c": self._c})
         return probabilities
