@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from transcriber.engines.model_file import Shape
 from transcriber.engines.shares import (
+    CACHED_MODEL_BYTES,
     CPU_BATCH_WINDOWS,
     KNEE_WINDOWS,
     MOST_WORKERS,
+    ONEDNN_BATCH_WINDOWS,
     SMALL_BATCH_WINDOWS,
     SMALL_MODEL_BYTES,
     Share,
     item_bytes,
     largest_by_index,
     on_cpu,
+    windows_of_ctranslate2_on_cpu,
     windows_on_cpu,
     windows_on_cuda,
     workers_on_cuda,
@@ -98,16 +103,28 @@ def test_a_cpu_is_shared_out_by_the_models_size(model_bytes: int, chosen: dict[s
 
 
 @pytest.mark.parametrize(
-    ("model_bytes", "vocabulary", "expected"),
+    ("model_bytes", "expected"), [(SMALL_MODEL_BYTES - 1, SMALL_BATCH_WINDOWS), (SMALL_MODEL_BYTES, CPU_BATCH_WINDOWS)]
+)
+def test_a_model_that_stays_in_the_caches_gets_small_batches(model_bytes: int, expected: int) -> None:
+    assert windows_on_cpu(model_bytes) == expected
+
+
+@pytest.mark.parametrize(
+    ("model_bytes", "vocabulary", "with_mkl", "with_onednn"),
     [
-        (1, 0, SMALL_BATCH_WINDOWS),
-        (1, 3638, SMALL_BATCH_WINDOWS),
-        (1, 51_865, 1),
-        (1, 1_000_000, 1),
-        (SMALL_MODEL_BYTES - 1, 0, SMALL_BATCH_WINDOWS),
-        (SMALL_MODEL_BYTES, 0, CPU_BATCH_WINDOWS),
-        (SMALL_MODEL_BYTES, 51_865, CPU_BATCH_WINDOWS),
+        (1, 3638, SMALL_BATCH_WINDOWS, 1),
+        (1, 51_865, 1, 1),
+        (CACHED_MODEL_BYTES - 1, 3638, SMALL_BATCH_WINDOWS, 1),
+        (CACHED_MODEL_BYTES, 3638, SMALL_BATCH_WINDOWS, ONEDNN_BATCH_WINDOWS),
+        (CACHED_MODEL_BYTES, 51_865, 1, ONEDNN_BATCH_WINDOWS),
+        (SMALL_MODEL_BYTES - 1, 1_000_000, 1, ONEDNN_BATCH_WINDOWS),
+        (SMALL_MODEL_BYTES, 3638, CPU_BATCH_WINDOWS, CPU_BATCH_WINDOWS),
+        (SMALL_MODEL_BYTES, 51_865, CPU_BATCH_WINDOWS, CPU_BATCH_WINDOWS),
     ],
 )
-def test_a_model_that_stays_in_the_caches_gets_small_batches(model_bytes: int, vocabulary: int, expected: int) -> None:
-    assert windows_on_cpu(model_bytes, vocabulary=vocabulary) == expected
+def test_ctranslate2_gets_batches_that_suit_its_products_of_matrices(
+    model_bytes: int, vocabulary: int, with_mkl: int, with_onednn: int
+) -> None:
+    of = partial(windows_of_ctranslate2_on_cpu, model_bytes, vocabulary=vocabulary)
+
+    assert (of(has_mkl=True), of(has_mkl=False)) == (with_mkl, with_onednn)

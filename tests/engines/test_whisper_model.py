@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,3 +111,36 @@ def test_the_model_forbids_tokens_itself_on_cuda_or_when_told(
 
 def test_without_a_tokenizer_each_call_forbids(large: _Source) -> None:
     assert not whisper_model._is_to_be_biased(large, load({}), device="cuda")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="MKL is for x86-64")
+@pytest.mark.parametrize(("chosen", "expected"), [("1", "True"), ("0", "False")])
+def test_the_library_that_multiplies_is_known(chosen: str, expected: str) -> None:
+    """In a process of its own, since CTranslate2 chooses once."""
+    asked = "from transcriber.engines import whisper_model; print(whisper_model._multiplies_by_mkl())"
+    told = subprocess.run(
+        [sys.executable, "-c", asked],
+        env=os.environ | {"CT2_USE_MKL": chosen},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert told.stdout.strip() == expected
+
+
+def test_an_operators_batch_goes_before_ours(demo_model: Path) -> None:
+    engine = whisper_model.load(demo_model, load({"MAX_BATCH_WINDOWS": "3"}))
+
+    assert engine.capabilities.largest_batch == 3
+
+
+@pytest.mark.parametrize(("has_mkl", "expected"), [(True, 2), (False, 1)])
+def test_a_batch_on_a_cpu_suits_the_library(
+    demo_model: Path, monkeypatch: pytest.MonkeyPatch, *, has_mkl: bool, expected: int
+) -> None:
+    monkeypatch.setattr(whisper_model, "_multiplies_by_mkl", lambda: has_mkl)
+    engine = whisper_model.load(demo_model, load({}))
+
+    assert engine.capabilities.largest_batch == expected

@@ -149,7 +149,13 @@ def stop(server: Server) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, s3_url: str) -> Iterator[Server]:
-    running = start(tmp_path_factory.mktemp("server"), S3_ENDPOINT_URL=s3_url, S3_MAX_ATTEMPTS="1", **LIMITS)
+    running = start(
+        tmp_path_factory.mktemp("server"),
+        S3_ENDPOINT_URL=s3_url,
+        S3_MAX_ATTEMPTS="1",
+        MAX_BATCH_WINDOWS="2",  # requests shall meet in batches on every processor
+        **LIMITS,
+    )
     wait_ready(running)
     yield running
     stop(running)

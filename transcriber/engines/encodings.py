@@ -27,7 +27,7 @@ class Encodings:
         if self._piece is not None:
             return self._piece, range(len(self.rows))
         rows = [row for i in wanted if (row := self.rows[i]) is not None]
-        return ctranslate2.StorageView.from_array(np.concatenate(rows)), wanted
+        return ctranslate2.StorageView.from_array(rows[0] if len(rows) == 1 else np.concatenate(rows)), wanted
 
     def whole(self) -> ctranslate2.StorageView:
         """Return what stands for the whole batch."""

@@ -17,12 +17,19 @@ SMALL_BATCH_WINDOWS = 2
 """A small model gains nothing by reading its weights once for many windows, whose beams fill the caches instead. Twenty
 callers of the demo model on two cores, in turns: 14.8 requests/s in batches of 1, 15.5 of 2, 15.0 of 4, 12.8 of 8. The
 decoder alone, windows a second in batches of 2, 4 and 8: the shape of tiny 2.7, 2.6 and 2.4, of base 1.07 to 1.11 of
-each, of small, which is not small any more, 0.24, 0.30 and 0.35."""
+each, of small, which is not small any more, 0.24, 0.30 and 0.35. All of this with MKL."""
 
 CACHED_SCORES_BYTES = 1024 * 1024
-"""How much of a core's cache, 2 MiB on servers of today, the scores of all tokens may take, which every step goes over
-several times. Twenty callers of the shape of tiny, with OpenAI's vocabulary, whose scores take 1 MB for each window:
-2.79 and 2.75 requests/s in batches of 1, 2.58 and 2.58 of 2. Of base, six callers: 1.19 and 1.21."""
+"""With MKL, how much of a core's cache, 2 MiB on servers of today, the scores of all tokens may take, which every step
+goes over several times. Twenty callers of the shape of tiny, with OpenAI's vocabulary, whose scores take 1 MB for each
+window: 2.79 and 2.75 requests/s in batches of 1, 2.58 and 2.58 of 2. Of base, six callers: 1.19 and 1.21."""
+
+ONEDNN_BATCH_WINDOWS = 4
+"""With oneDNN what a small model gains by larger batches, up to this: docs/decisions/0013 has the figures."""
+
+CACHED_MODEL_BYTES = 16 * 1024 * 1024
+"""Below this there is nothing to gain with oneDNN, since the weights stay in a core's caches: the demo model has 6 MB,
+tiny in int8, the smallest of OpenAI's, 40."""
 
 SCORE_BYTES = 4
 BEAM = 5
@@ -77,17 +84,28 @@ def on_cpu(*, cores: int, model_bytes: int, workers: int = 0, threads: int = 0) 
     return Share(workers, threads or max(1, cores // workers))
 
 
-def windows_on_cpu(model_bytes: int, *, vocabulary: int = 0) -> int:
+def windows_on_cpu(model_bytes: int) -> int:
     """Return how many windows a CPU takes in one batch.
 
     Args:
         model_bytes: Size of the weights.
-        vocabulary: Tokens that each step of a beam search scores; 0 where there is no beam search.
+    """
+    return CPU_BATCH_WINDOWS if model_bytes >= SMALL_MODEL_BYTES else SMALL_BATCH_WINDOWS
+
+
+def windows_of_ctranslate2_on_cpu(model_bytes: int, *, vocabulary: int, has_mkl: bool) -> int:
+    """Return how many windows CTranslate2 takes in one batch on a CPU.
+
+    Args:
+        model_bytes: Size of the weights.
+        vocabulary: Tokens that each step of a beam search scores.
+        has_mkl: Whether it multiplies matrices by Intel's MKL; otherwise it is by oneDNN.
     """
     if model_bytes >= SMALL_MODEL_BYTES:
         return CPU_BATCH_WINDOWS
-    cached = CACHED_SCORES_BYTES // (BEAM * vocabulary * SCORE_BYTES) if vocabulary else SMALL_BATCH_WINDOWS
-    return max(1, min(cached, SMALL_BATCH_WINDOWS))
+    if has_mkl:
+        return max(1, min(CACHED_SCORES_BYTES // (BEAM * max(1, vocabulary) * SCORE_BYTES), SMALL_BATCH_WINDOWS))
+    return ONEDNN_BATCH_WINDOWS if model_bytes >= CACHED_MODEL_BYTES else 1
 
 
 def item_bytes(shape: Shape, *, float_bytes: int) -> int:

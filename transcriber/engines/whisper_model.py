@@ -86,12 +86,19 @@ def _load_on_cpu(source: _Source, settings: Settings) -> WhisperEngine:
         vocabulary_size=len(source.vocabulary),
         largest_batch=min(
             settings.max_batch_windows
-            or shares.windows_on_cpu(source.table.size_bytes, vocabulary=len(source.vocabulary)),
+            or shares.windows_of_ctranslate2_on_cpu(
+                source.table.size_bytes, vocabulary=len(source.vocabulary), has_mkl=_multiplies_by_mkl()
+            ),
             shares.largest_by_index(source.shape),
         ),
         replicas=share.workers,
         suppressed=suppressed,
     )
+
+
+def _multiplies_by_mkl() -> bool:
+    """Tell whether CTranslate2 uses Intel's MKL on this CPU; nothing else that it uses there knows 16 bits."""
+    return "int16" in ctranslate2.get_supported_compute_types("cpu")
 
 
 def _load_on_cuda(source: _Source, settings: Settings) -> WhisperEngine:
