@@ -49,6 +49,6 @@ def test_requests_at_once_are_what_the_batches_hold() -> None:
 def test_windows_at_once_follow_the_settings_page() -> None:
     page = (ROOT / "docs" / "settings.md").read_text("utf-8")
 
-    assert f"0 is {WINDOWS_AT_ONCE['cpu']} on a CPU, 2 for a model below 100 MiB" in page
+    assert f"0 is {WINDOWS_AT_ONCE['cpu']} on a CPU; for a Whisper below 100 MiB" in page
     assert "on CUDA what the free memory holds, at most 48" in page
     assert WINDOWS_AT_ONCE["gpu"] <= 48
