@@ -12,7 +12,6 @@ import pytest
 from mypy_boto3_s3 import S3Client
 
 from tests.audio.conftest import SECRET, UnrulyStore, answer
-from transcriber.audio import spool
 from transcriber.audio.disk import Disk
 from transcriber.audio.fetch import Fetcher
 from transcriber.audio.sources import InlineBytes, S3Object, Upload
@@ -35,11 +34,6 @@ SIZED = answer(200, length=1000, ETag='"v1"')
 
 def fetcher(url: str, **settings: Any) -> Fetcher:
     return Fetcher(Settings(**{"s3_endpoint_url": url, "s3_max_attempts": 1, **settings}), disk=Disk(10**9))
-
-
-@pytest.fixture
-def everything_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "KEPT_BYTES", 0)
 
 
 def refusal(fetching: Fetcher, source: S3Object = TALK) -> TranscriberError:
@@ -260,7 +254,6 @@ class TestUnrulyStore:
         with fetcher(unruly.url, allowed_s3_prefixes="s3://recordings/2024").open(TALK) as file:
             assert len(file.read()) == 1000
 
-    @pytest.mark.usefixtures("everything_on_disk")
     def test_an_object_for_which_the_disk_has_no_room_is_not_asked_for(self, unruly: UnrulyStore) -> None:
         unruly.head, unruly.get = SIZED, answer(200, body=b"x" * 1000)
         disk = Disk(1500)
@@ -353,7 +346,6 @@ class TestUnrulyStore:
         assert isinstance(error, SourceUnavailable)
         assert "operator" in error.message
 
-    @pytest.mark.usefixtures("everything_on_disk")
     def test_nothing_leaks_when_the_disk_is_full(
         self, unruly: UnrulyStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from transcriber.audio import spool as room
 from transcriber.audio.disk import Disk
-from transcriber.audio.spool import BLOCK_BYTES, KEPT_BYTES
+from transcriber.audio.spool import BLOCK_BYTES
 from transcriber.errors import Busy, TooLarge
 
 spool = partial(room.spool, disk=Disk(1_000_000))
@@ -149,35 +149,14 @@ def test_a_disk_that_takes_no_file_is_busy(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_an_announced_length_takes_its_room_before_a_byte_is_read() -> None:
-    size_bytes = KEPT_BYTES + 1
-    disk, stream = Disk(2 * size_bytes - 1), Dripping(b"123456")
+    disk, stream = Disk(10), Dripping(b"123456")
 
-    with disk.file(announced_bytes=size_bytes), pytest.raises(Busy, match="no room on disk"):  # noqa: SIM117
-        with room.spool(stream, disk=disk, limit_bytes=size_bytes, announced_bytes=size_bytes):
+    with disk.file(announced_bytes=5), pytest.raises(Busy, match="no room on disk"):  # noqa: SIM117
+        with room.spool(stream, disk=disk, limit_bytes=10, announced_bytes=6):
             pass
 
     assert stream.reads == []
     assert disk.used_bytes == 0
-
-
-@pytest.mark.parametrize(("announced_bytes", "is_kept"), [(0, True), (KEPT_BYTES, True), (KEPT_BYTES + 1, False)])
-def test_a_body_that_announces_little_stays_in_memory(announced_bytes: int, *, is_kept: bool) -> None:
-    disk, body = Disk(announced_bytes + 1), bytes(announced_bytes)
-
-    with room.spool(
-        io.BytesIO(body), disk=disk, limit_bytes=announced_bytes, announced_bytes=announced_bytes
-    ) as upload:
-        assert upload.file.read() == body
-        assert upload.size_bytes == announced_bytes
-        assert len(open_files()) == (not is_kept)
-        assert disk.used_bytes == (0 if is_kept else announced_bytes)
-
-    assert upload.file.closed
-
-
-def test_a_body_of_unknown_length_goes_to_disk_from_its_first_byte() -> None:
-    with spool(Dripping(b"a"), limit_bytes=KEPT_BYTES):
-        assert len(open_files()) == 1
 
 
 def test_an_empty_stream_is_an_empty_file() -> None:

@@ -54,7 +54,7 @@ class InlineBytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Upload:
-    """Audio that came as the body itself, or as a part of it, in memory or in a file without a name.
+    """Audio that came as the body itself, or as a part of it, and lies in a file without a name.
 
     Attributes:
         file: Seekable, readable; whoever spooled it closes it.

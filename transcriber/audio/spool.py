@@ -1,8 +1,7 @@
-"""A stream of bytes -> a bounded file without a name, or bytes in memory when they are few."""
+"""A stream of bytes -> a bounded file without a name."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -12,11 +11,7 @@ from transcriber.audio.sources import Upload
 from transcriber.errors import TooLarge
 
 BLOCK_BYTES = 256 * 1024
-"""Bytes of a large body in memory at a time; more gains nothing over a socket."""
-
-KEPT_BYTES = 2 * 1024 * 1024
-"""A body that announces no more stays in memory: a minute of plain sound, or ten minutes of speech in Opus. Making,
-writing and freeing a file takes longer than copying so little. 64 requests in flight hold 128 MiB so at most."""
+"""Bytes in memory at a time; more gains nothing over a socket."""
 
 
 class Stream(Protocol):
@@ -31,13 +26,13 @@ class Stream(Protocol):
 def spool(
     stream: Stream, *, disk: Disk, limit_bytes: int, announced_bytes: int | None = None, what: str = "the body"
 ) -> Iterator[Upload]:
-    """Copy a stream to disk as it arrives, to memory if it is small, and lend the file, to be read from its beginning.
+    """Copy a stream to disk as it arrives and lend the file, to be read from its beginning.
 
     Args:
         stream: Read to its end. What it raises passes through.
         disk: Where there must be room beside what other requests have there.
         limit_bytes: The most that is taken.
-        announced_bytes: What the sender says will come, and the stream does not pass; None when it says nothing.
+        announced_bytes: What the sender says will come; None when it says nothing. Only used to refuse early.
         what: How the stream is called in messages.
 
     Yields:
@@ -49,8 +44,7 @@ def spool(
     """
     if announced_bytes is not None and announced_bytes > limit_bytes:
         raise _too_large(f"{what} has {announced_bytes:,} bytes", limit_bytes)
-    is_small = announced_bytes is not None and announced_bytes <= KEPT_BYTES
-    with io.BytesIO() if is_small else disk.file(announced_bytes=announced_bytes or 0) as file:
+    with disk.file(announced_bytes=announced_bytes or 0) as file:
         size_bytes = 0
         while block := stream.read(BLOCK_BYTES):
             size_bytes += len(block)
