@@ -23,6 +23,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -231,12 +232,14 @@ def run_rounds(
         tell("roofline: which workers and batches are best")
         shortest = min(choice.recordings_s)
         sweep = roofline(choice, shortest, material[shortest], seconds=min(SWEEP_S, choice.seconds / 4))
+
+    def measure_roofline(length_s: int) -> None:
+        tell(f"roofline, {length_s} s")
+        rooflines.append(roofline(choice, length_s, material[length_s], seconds=choice.seconds, among=sweep))
+
     for number in range(choice.rounds):
         for length_s in choice.recordings_s:
-            if sweep:
-                tell(f"roofline, {length_s} s")
-                rooflines.append(roofline(choice, length_s, material[length_s], seconds=choice.seconds, among=sweep))
-            turns.closed(length_s)
+            turns.closed(length_s, beside=partial(measure_roofline, length_s) if with_roofline else None)
         turns.open(rate_per_s=choice.rate_per_s, arrivals=choice.arrivals, seed=number)
         turns.mix(material[SHORT_S], long=long)
         turns.crowd(CROWD, sides=crowded)

@@ -72,11 +72,20 @@ class Turns:
     _rate_per_s: float | None = None
     _turn: int = 0
 
-    def closed(self, length_s: int) -> None:
-        """Run the closed loops with recordings of one length."""
+    def closed(self, length_s: int, *, beside: Callable[[], None] | None = None) -> None:
+        """Run the closed loops with recordings of one length.
+
+        Args:
+            length_s: Of the recordings.
+            beside: Measures what is no server, while all servers are frozen; called right before our side has the most
+                callers, so that the two that will be compared have the machine at the same speed.
+        """
+        most = max(self.loads.callers)
         for callers in self.loads.callers:
             plan = Plan(load=self._callers(callers), recordings=self.loads.recordings[length_s])
             for side in self._in_turn():
+                if beside and callers == most and side.name == self._ours:
+                    beside()
                 self._run(side, _Cell(side=side.name, kind="closed", recording_s=length_s, callers=callers), plan)
 
     def open(self, *, rate_per_s: float | None, arrivals: Arrivals, seed: int) -> None:
@@ -131,6 +140,12 @@ class Turns:
         """Return the part of a core that each server used while others were measured."""
         return {name: self._idle_cpu_s[name] / seconds for name, seconds in self._idle_s.items()}
 
+    @property
+    def _ours(self) -> str:
+        """Our side, or the first when ours is not measured."""
+        names = [side.name for side in self.sides]
+        return OURS if OURS in names else names[0]
+
     def _callers(self, number: int) -> Closed:
         return Closed(
             callers=number, seconds=self.loads.seconds, answers=max(LEAST_ANSWERS, number * LEAST_ANSWERS_PER_CALLER)
@@ -161,14 +176,14 @@ class Turns:
         self._runs[cell].append(ran)
 
     def _best_rate(self, length_s: int) -> float:
-        """Return the best closed-loop rate of our side, or of the first when ours is not measured."""
-        names = [side.name for side in self.sides]
-        name = OURS if OURS in names else names[0]
+        """Return our side's best closed-loop rate."""
         best = max(
             summarise(runs).requests_per_s
             for cell, runs in self._runs.items()
-            if (cell.side, cell.kind, cell.recording_s) == (name, "closed", length_s)
+            if (cell.side, cell.kind, cell.recording_s) == (self._ours, "closed", length_s)
         )
         if not best:
-            raise CannotMeasure(f"{name} transcribed nothing in the closed loop, so there is no rate for the open one")
+            raise CannotMeasure(
+                f"{self._ours} transcribed nothing in the closed loop, so there is no rate for the open one"
+            )
         return best
