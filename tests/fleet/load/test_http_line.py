@@ -46,6 +46,46 @@ def test_refusal_is_an_answer(server: FakeServer) -> None:
     line.close()
 
 
+def answered_with(raw: bytes) -> Reply:
+    """Ask a server that sends these bytes to each caller and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            caller, _ = listening.accept()
+            with caller:
+                caller.recv(1024)
+                caller.sendall(raw)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        line = HttpLine(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        reply = line.ask("GET", "/ping")
+        line.close()
+        answering.join()
+    return reply
+
+
+def test_answer_in_chunks_is_put_together() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nsix\r\n4\r\n two\r\n0\r\n\r\n"
+
+    assert answered_with(raw) == Reply(status=200, body=b"six two")
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"", b"the server closed the connection without an answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsix", b"the server closed the connection in the middle"),
+        (b"220 mail.example ESMTP\r\n", b"Expected HTTP/"),
+    ],
+)
+def test_what_is_no_whole_answer_has_status_0(raw: bytes, why: bytes) -> None:
+    reply = answered_with(raw)
+
+    assert reply.status == 0
+    assert reply.body.startswith(why)
+
+
 def test_nobody_there_is_said_so() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
