@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from transcriber.options import DecodingOptions
 
@@ -12,7 +13,7 @@ PROMPT_RESET_TEMPERATURE = 0.5
 """Text sampled above this temperature is not shown to the next window (faster-whisper's default)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """What one temperature made of a window.
 
@@ -29,7 +30,7 @@ class Attempt:
     avg_logprob: float
     no_speech_prob: float
 
-    @property
+    @cached_property
     def compression_ratio(self) -> float:
         """How much zlib shrinks the text: repetition shrinks well."""
         raw = self.text.encode()

@@ -89,9 +89,8 @@ class Metrics:
         self._audio = self._counter("stt_audio_seconds", "Sound that was decoded.")
         self._speech = self._counter("stt_speech_seconds", "Speech that was found in it.")
         self._audio_bytes = self._counter("stt_audio_bytes", "Audio files that were fetched.")
-        self._steps = self._counter("stt_step_seconds", "Time in the steps of requests' own threads.", "step")
-        for step in Step:
-            self._steps.labels(step=step.value)
+        steps = self._counter("stt_step_seconds", "Time in the steps of requests' own threads.", "step")
+        self._steps = {step: steps.labels(step=step.value) for step in Step}
         self._windows = self._counter("stt_windows", "Windows that were read.")
         self._fallbacks = self._counter("stt_fallbacks", "Tries of windows at higher temperatures.")
 
@@ -170,7 +169,7 @@ class Metrics:
         self._speech.inc(costs.speech_s)
         self._audio_bytes.inc(costs.audio_bytes)
         for step, name in STEPS.items():
-            self._steps.labels(step=step.value).inc(account.render_s if step is Step.RENDER else getattr(costs, name))
+            self._steps[step].inc(account.render_s if step is Step.RENDER else getattr(costs, name))
         self._windows.inc(costs.windows)
         self._fallbacks.inc(costs.fallbacks)
 
