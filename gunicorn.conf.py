@@ -20,6 +20,7 @@ from socket import MSG_DONTWAIT, MSG_PEEK, SHUT_RD, SO_RCVLOWAT, SO_SNDBUF, SO_S
 from termios import TIOCOUTQ
 from typing import Any
 
+from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -45,6 +46,15 @@ SEND_BUFFER_BYTES = 2 * MOST_UNTAKEN_BYTES
 SILENT_S = 2
 """How long after SIGTERM a connection on which nobody has said anything may stay; gunicorn's own number for those that
 are kept alive."""
+
+
+class ErrorLogger(Logger):
+    """gunicorn's log without a line for each request: our own says more, and this one would be written for nobody."""
+
+    @property
+    def access_log_enabled(self) -> bool:
+        """Say no; gunicorn says yes to whoever configures its logs."""
+        return False
 
 
 class PatientWorker(ThreadWorker):
@@ -167,6 +177,7 @@ _answer_stall = _as_timeval(_settings.answer_stall_seconds)
 bind = f"0.0.0.0:{_settings.bind_port}"
 workers = 1
 worker_class = PatientWorker
+logger_class = ErrorLogger
 threads = _settings.max_requests_in_flight + PING_THREADS
 timeout = 0  # a request may take an hour; its own deadline ends it
 graceful_timeout = 25  # SageMaker sends SIGKILL 30 s after SIGTERM
@@ -191,7 +202,6 @@ logconfig_dict: dict[str, Any] = {
             "filters": ["ours"],
             "propagate": False,
         },
-        "gunicorn.access": {"level": "ERROR", "handlers": [], "propagate": False},
     },
 }
 

@@ -14,6 +14,7 @@ from mypy_boto3_s3 import S3Client
 from tests.audio.conftest import SECRET, UnrulyStore, answer
 from transcriber.audio.disk import Disk
 from transcriber.audio.fetch import Fetcher
+from transcriber.audio.memory import Memory
 from transcriber.audio.sources import InlineBytes, S3Object, Upload
 from transcriber.errors import (
     Busy,
@@ -256,7 +257,7 @@ class TestUnrulyStore:
 
     def test_an_object_for_which_the_disk_has_no_room_is_not_asked_for(self, unruly: UnrulyStore) -> None:
         unruly.head, unruly.get = SIZED, answer(200, body=b"x" * 1000)
-        disk = Disk(1500)
+        disk = Disk(1500, memory=Memory(buffers=0))
         fetching = Fetcher(Settings(s3_endpoint_url=unruly.url), disk=disk)
 
         with fetching.open(TALK), pytest.raises(Busy, match="no room on disk"), fetching.open(TALK):
@@ -352,8 +353,11 @@ class TestUnrulyStore:
         unruly.head, unruly.get = SIZED, answer(200, body=b"x" * 1000)
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
 
-        with pytest.raises(Busy), fetcher(unruly.url).open(TALK):
+        disk = Disk(10**9, memory=Memory(buffers=0))
+
+        with pytest.raises(Busy), Fetcher(Settings(s3_endpoint_url=unruly.url), disk=disk).open(TALK):
             pass
+        assert disk.used_bytes == 0
 
 
 @pytest.mark.usefixtures("no_credentials")

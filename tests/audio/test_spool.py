@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from transcriber.audio import spool as room
 from transcriber.audio.disk import Disk
+from transcriber.audio.memory import Memory
 from transcriber.audio.spool import BLOCK_BYTES
 from transcriber.errors import Busy, TooLarge
 
@@ -149,7 +150,7 @@ def test_a_disk_that_takes_no_file_is_busy(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_an_announced_length_takes_its_room_before_a_byte_is_read() -> None:
-    disk, stream = Disk(10), Dripping(b"123456")
+    disk, stream = Disk(10, memory=Memory(buffers=0)), Dripping(b"123456")
 
     with disk.file(announced_bytes=5), pytest.raises(Busy, match="no room on disk"):  # noqa: SIM117
         with room.spool(stream, disk=disk, limit_bytes=10, announced_bytes=6):
@@ -157,6 +158,41 @@ def test_an_announced_length_takes_its_room_before_a_byte_is_read() -> None:
 
     assert stream.reads == []
     assert disk.used_bytes == 0
+
+
+@pytest.mark.parametrize(("announced_bytes", "is_kept"), [(0, True), (8, True), (9, False), (None, False)])
+def test_what_announces_little_stays_in_memory(announced_bytes: int | None, *, is_kept: bool) -> None:
+    disk, body = Disk(9, memory=Memory(buffer_bytes=8)), bytes(announced_bytes or 0)
+
+    with room.spool(io.BytesIO(body), disk=disk, limit_bytes=9, announced_bytes=announced_bytes) as upload:
+        assert upload.file.read() == body
+        assert upload.size_bytes == len(body)
+        assert len(open_files()) == (not is_kept)
+        assert disk.used_bytes == (0 if is_kept else len(body))
+
+    assert upload.file.closed
+
+
+def test_what_finds_no_memory_goes_to_disk() -> None:
+    disk = Disk(9, memory=Memory(buffers=1))
+    with room.spool(io.BytesIO(b"abc"), disk=disk, limit_bytes=9, announced_bytes=3):
+        assert disk.used_bytes == 0
+        with room.spool(io.BytesIO(b"abc"), disk=disk, limit_bytes=9, announced_bytes=3) as second:
+            assert disk.used_bytes == 3
+            assert second.file.read() == b"abc"
+
+
+def test_memory_is_free_again_when_the_stream_breaks() -> None:
+    memory = Memory(buffers=1)
+    with (
+        pytest.raises(ConnectionResetError),
+        room.spool(
+            Dripping(b"a", then=ConnectionResetError()), disk=Disk(9, memory=memory), limit_bytes=9, announced_bytes=3
+        ),
+    ):
+        pass
+
+    assert memory.take() is not None
 
 
 def test_an_empty_stream_is_an_empty_file() -> None:

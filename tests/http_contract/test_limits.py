@@ -15,9 +15,11 @@ import pytest
 
 from tests.http_contract.conftest import BUCKET, LIMITS, Server, start, stop, wait_ready
 from tests.http_contract.test_bad_input import multipart
+from transcriber.audio.memory import BUFFER_BYTES
 
 AROUND = pytest.mark.parametrize(("excess", "status"), [(-1, 200), (0, 200), (1, 413)])
-DISK_BYTES = 100_000
+DISK_BYTES = BUFFER_BYTES + 100_000
+"""Smaller bodies stay in memory."""
 
 
 def silence(samples: int, *, rate_hz: int = 16_000) -> bytes:
@@ -130,7 +132,7 @@ def test_what_others_have_on_disk_counts_and_a_caller_who_stops_sending_gives_it
     answer = small.send(wav_of(DISK_BYTES - 10))
     for _ in range(10):  # the silent caller may not have been admitted yet, or be refused already
         with socket.create_connection(("127.0.0.1", small.port), timeout=60) as silent:
-            silent.sendall(b"POST /invocations HTTP/1.0\r\nContent-Length: 60000\r\n\r\nRIFF")
+            silent.sendall(b"POST /invocations HTTP/1.0\r\nContent-Length: %d\r\n\r\nRIFF" % (BUFFER_BYTES + 60_000))
             answer = small.send(wav_of(DISK_BYTES - 10))
             refused = silent.makefile("rb").read()
         if answer.status != 200:

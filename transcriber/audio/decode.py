@@ -110,7 +110,7 @@ def open_sound(file: BinaryIO, *, limit_s: float) -> Iterator[Sound]:
     if stretch:
         duration_s = stretch.size_bytes / 2 / RATE_HZ
         _refuse(duration_s, limit_s)
-        yield Sound(stated_s=duration_s, blocks=_blocks(_copied(file, stretch), limit_s=limit_s, likeness=likeness))
+        yield Sound(stated_s=duration_s, blocks=_plain_blocks(file, stretch, likeness=likeness))
         return
     _bound_allocations()
     file.seek(0)
@@ -157,12 +157,15 @@ def _refuse(duration_s: float, limit_s: float) -> None:
         )
 
 
-def _copied(file: BinaryIO, stretch: Stretch) -> Iterator[bytes]:
+def _plain_blocks(file: BinaryIO, stretch: Stretch, *, likeness: Likeness) -> Iterator[Pcm]:
+    """Read what is samples already."""
+    if not stretch.size_bytes:
+        raise _nothing_in(likeness)
     file.seek(stretch.offset)
     left = stretch.size_bytes
-    while left and (piece := file.read(min(left, 2 * BLOCK_SAMPLES))):
-        yield piece
-        left -= len(piece)
+    while left and (block := file.read(min(left, 2 * BLOCK_SAMPLES))):
+        yield np.frombuffer(block, np.int16)
+        left -= len(block)
 
 
 def _bound_allocations() -> None:

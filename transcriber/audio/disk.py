@@ -1,4 +1,4 @@
-"""The room on disk that the bodies and objects of all requests share."""
+"""The room that the bodies and objects of all requests share: on disk, and in memory for those that are small."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 from typing_extensions import Buffer
 
+from transcriber.audio.memory import Memory, MemoryFile
 from transcriber.errors import Busy, TooLarge
 
 RETRY_AFTER_S = 30
@@ -19,9 +20,10 @@ RETRY_AFTER_S = 30
 class Disk:
     """Counts what lies on disk, and lends files without a name that count themselves; for many threads at once."""
 
-    def __init__(self, limit_bytes: int) -> None:
-        """Store the limit: bytes of all files together."""
+    def __init__(self, limit_bytes: int, *, memory: Memory | None = None) -> None:
+        """Store the limit: bytes of all files together. The memory is for `file_of`, by default its own."""
         self._limit_bytes = limit_bytes
+        self._memory = memory or Memory()
         self._lock = threading.Lock()
         self._used_bytes = 0
 
@@ -51,6 +53,28 @@ class Disk:
             yield file
         finally:
             file.close()
+
+    @contextmanager
+    def file_of(self, announced_bytes: int | None) -> Iterator[DiskFile | MemoryFile]:
+        """Lend a file of a length that is known, or unknown; as `file`, or in memory as far as that goes.
+
+        To make, write and free a file on disk takes longer than to copy a minute of sound.
+
+        Args:
+            announced_bytes: None where nothing is announced. No more than that will be written.
+
+        Raises:
+            TooLarge: As `file`.
+            Busy: As `file`.
+        """
+        is_small = announced_bytes is not None and announced_bytes <= self._memory.buffer_bytes
+        kept = self._memory.take() if is_small else None
+        if kept is not None:
+            with kept:
+                yield kept
+            return
+        with self.file(announced_bytes=announced_bytes or 0) as file:
+            yield file
 
     def _take(self, size_bytes: int, *, of_bytes: int) -> None:
         with self._lock:

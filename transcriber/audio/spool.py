@@ -1,10 +1,10 @@
-"""A stream of bytes -> a bounded file without a name."""
+"""A stream of bytes -> a bounded file without a name, or one in memory when it is small."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import BinaryIO, Protocol, cast
 
 from transcriber.audio.disk import Disk
 from transcriber.audio.sources import Upload
@@ -26,13 +26,13 @@ class Stream(Protocol):
 def spool(
     stream: Stream, *, disk: Disk, limit_bytes: int, announced_bytes: int | None = None, what: str = "the body"
 ) -> Iterator[Upload]:
-    """Copy a stream to disk as it arrives and lend the file, to be read from its beginning.
+    """Copy a stream to disk, or to memory if it is small, as it arrives, and lend the file, to be read from its start.
 
     Args:
         stream: Read to its end. What it raises passes through.
         disk: Where there must be room beside what other requests have there.
         limit_bytes: The most that is taken.
-        announced_bytes: What the sender says will come; None when it says nothing. Only used to refuse early.
+        announced_bytes: What the sender says will come, and the stream does not pass; None when it says nothing.
         what: How the stream is called in messages.
 
     Yields:
@@ -44,7 +44,7 @@ def spool(
     """
     if announced_bytes is not None and announced_bytes > limit_bytes:
         raise _too_large(f"{what} has {announced_bytes:,} bytes", limit_bytes)
-    with disk.file(announced_bytes=announced_bytes or 0) as file:
+    with disk.file_of(announced_bytes) as file:
         size_bytes = 0
         while block := stream.read(BLOCK_BYTES):
             size_bytes += len(block)
@@ -52,7 +52,7 @@ def spool(
                 raise _too_large(f"{what} is still coming", limit_bytes)
             file.write(block)
         file.seek(0)
-        yield Upload(file=file, size_bytes=size_bytes)
+        yield Upload(file=cast("BinaryIO", file), size_bytes=size_bytes)
 
 
 def _too_large(finding: str, limit_bytes: int) -> TooLarge:
