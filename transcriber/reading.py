@@ -207,11 +207,14 @@ class Reader(Generic[Work]):
                 future.cancel()
 
     def _submit_what_may_go(self) -> None:
+        while self._may_submit():
+            with self._turn():
+                self._submit(self._places.popleft())
+
+    def _may_submit(self) -> bool:
         most = self.engine.capabilities.replicas if self._is_to_be_told else self._most
-        while self._places and self._places[0].is_ready and len(self._flying) + len(self._landed) < most:
-            place = self._places.popleft()
-            if len(place.tape):
-                self._submit(place)
+        has_room = len(self._flying) + len(self._landed) < most
+        return has_room and bool(self._places) and self._places[0].is_ready
 
     @property
     def _is_to_be_told(self) -> bool:
@@ -238,7 +241,11 @@ class Reader(Generic[Work]):
         return has_room and not any(future.done() for future in self._flying)
 
     def _listen(self, steps: Steps) -> bool:
-        """Take steps until there is a window to read, or for as long as a turn may be; False when there are no more."""
+        """Take steps until there is a window to read, or for as long as a turn may be, and send that window off.
+
+        Returns:
+            Whether there are more steps.
+        """
         with self._turn():
             for _ in range(STEPS_IN_A_TURN):
                 tapes = next(steps, None)
@@ -249,6 +256,8 @@ class Reader(Generic[Work]):
                     self._places.append(place)
                 if (self._places and self._places[0].is_ready) or not self._may_listen():
                     break
+            if self._may_submit():
+                self._submit(self._places.popleft())
         return True
 
     @contextmanager
@@ -260,20 +269,22 @@ class Reader(Generic[Work]):
             yield
 
     def _submit(self, place: _Place) -> None:
+        """Prepare a window and queue it; the caller has a turn. A passage without a sample is dropped."""
+        if not len(place.tape):
+            return
         flight = _Flight(place=place, passage=place.passage(), language=self._language)
-        with self._turn():
-            started_s = self.clock()
-            work = self.engine.prepare(
-                Window(
-                    samples=place.samples(),
-                    start_sample=place.start_sample,
-                    language=flight.language,
-                    decoding=self.options.decoding,
-                    context=place.context,
-                    is_first=place.number == 0 and not place.is_begun,
-                )
+        started_s = self.clock()
+        work = self.engine.prepare(
+            Window(
+                samples=place.samples(),
+                start_sample=place.start_sample,
+                language=flight.language,
+                decoding=self.options.decoding,
+                context=place.context,
+                is_first=place.number == 0 and not place.is_begun,
             )
-            self.effort.prepare_s += self.clock() - started_s
+        )
+        self.effort.prepare_s += self.clock() - started_s
         future = self.scheduler.submit(work, request=self._request, deadline_s=self.deadline_s)
         self._flying[future] = flight
         if self.effort.began_s is None:

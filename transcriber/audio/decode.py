@@ -108,9 +108,7 @@ def open_sound(file: BinaryIO, *, limit_s: float) -> Iterator[Sound]:
     likeness = likeness_of(head)
     stretch = find_plain_pcm(file)
     if stretch:
-        duration_s = stretch.size_bytes / 2 / RATE_HZ
-        _refuse(duration_s, limit_s)
-        yield Sound(stated_s=duration_s, blocks=_plain_blocks(file, stretch, likeness=likeness))
+        yield plain_sound(file, stretch, limit_s=limit_s)
         return
     _bound_allocations()
     file.seek(0)
@@ -124,6 +122,13 @@ def open_sound(file: BinaryIO, *, limit_s: float) -> Iterator[Sound]:
             yield Sound(stated_s=stated_s, blocks=_blocks(pieces, limit_s=limit_s, likeness=likeness))
     except FFmpegError as error:
         raise _nothing_in(likeness) from error
+
+
+def plain_sound(file: BinaryIO, stretch: Stretch, *, limit_s: float) -> Sound:
+    """Return the sound of a file that `find_plain_pcm` has found to need no decoder; the rest is as in `open_sound`."""
+    duration_s = stretch.size_bytes / 2 / RATE_HZ
+    _refuse(duration_s, limit_s)
+    return Sound(stated_s=duration_s, blocks=_plain_blocks(file, stretch))
 
 
 def decode(file: BinaryIO, *, limit_s: float) -> Waveform:
@@ -157,10 +162,11 @@ def _refuse(duration_s: float, limit_s: float) -> None:
         )
 
 
-def _plain_blocks(file: BinaryIO, stretch: Stretch, *, likeness: Likeness) -> Iterator[Pcm]:
+def _plain_blocks(file: BinaryIO, stretch: Stretch) -> Iterator[Pcm]:
     """Read what is samples already."""
     if not stretch.size_bytes:
-        raise _nothing_in(likeness)
+        file.seek(0)
+        raise _nothing_in(likeness_of(file.read(HEAD_BYTES)))
     file.seek(stretch.offset)
     left = stretch.size_bytes
     while left and (block := file.read(min(left, 2 * BLOCK_SAMPLES))):

@@ -23,7 +23,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from transcriber.audio.decode import Sound, open_sound
+from transcriber.audio.decode import Sound, plain_sound
 from transcriber.audio.decoder_process import (
     BEGUN,
     BLOCK,
@@ -106,9 +106,8 @@ class Decoders:
             NotAudio: Also when the file crashes its decoder, or keeps it busy for `stall_s` without a sample.
             Busy: The machine has no room for another process.
         """
-        if find_plain_pcm(file):
-            with open_sound(file, limit_s=limit_s) as sound:
-                yield sound
+        if stretch := find_plain_pcm(file):
+            yield plain_sound(file, stretch, limit_s=limit_s)
             return
         file.seek(0)
         likeness = str(likeness_of(file.read(HEAD_BYTES)))
