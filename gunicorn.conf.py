@@ -26,7 +26,6 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from transcriber import settings as environment
-from transcriber.audio.spool import BLOCK_BYTES
 
 PING_THREADS = 8
 """Threads that no transcription can take: for /ping, and for answering 503 to what is not admitted."""
@@ -44,6 +43,10 @@ each would hold a thread."""
 
 SEND_BUFFER_BYTES = 2 * MOST_UNTAKEN_BYTES
 """So much of the answers can be on its way without a thread that waits: that much and any but a long transcript."""
+
+BODY_BLOCK_BYTES = 256 * 1024
+"""As much as the spool asks for at a time. gunicorn takes up to 1 MiB from the socket and copies what is left for each
+block that it hands on: twice the work for a body of 2 MB."""
 
 SILENT_S = 2
 """How long after SIGTERM a connection on which nobody has said anything may stay; gunicorn's own number for those that
@@ -173,9 +176,7 @@ def _is_of_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
-# gunicorn takes up to 1 MiB from the socket, to hand it on in the blocks that are asked for, and copies what is left
-# each time: twice the work for a body of 2 MB. Its type stubs are of an earlier version.
-SocketUnreader.max_body_chunk = BLOCK_BYTES  # type: ignore[attr-defined]
+SocketUnreader.max_body_chunk = BODY_BLOCK_BYTES  # type: ignore[attr-defined] # the stubs are of an earlier version
 
 _settings = environment.load()
 _answer_stall = _as_timeval(_settings.answer_stall_seconds)
