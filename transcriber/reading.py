@@ -213,8 +213,12 @@ class Reader(Generic[Work]):
 
     def _may_submit(self) -> bool:
         most = self.engine.capabilities.replicas if self._is_to_be_told else self._most
-        has_room = len(self._flying) + len(self._landed) < most
-        return has_room and bool(self._places) and self._places[0].is_ready
+        return self._has_window and len(self._flying) + len(self._landed) < most
+
+    @property
+    def _has_window(self) -> bool:
+        """Whether there is a window to read."""
+        return bool(self._places) and self._places[0].is_ready
 
     @property
     def _is_to_be_told(self) -> bool:
@@ -254,7 +258,7 @@ class Reader(Generic[Work]):
                 for tape in tapes:
                     place = _Place(number=next(self._numbers), tape=tape, limit_samples=self._limit_samples)
                     self._places.append(place)
-                if (self._places and self._places[0].is_ready) or not self._may_listen():
+                if self._has_window or not self._may_listen():
                     break
             if self._may_submit():
                 self._submit(self._places.popleft())

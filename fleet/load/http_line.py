@@ -114,7 +114,8 @@ class HttpLine:
 
     def _exchange(self, method: str, path: str, body: bytes, content_type: str) -> Reply:
         if self._socket is None:
-            self._socket, self._answer = self._connected(), _Answer()
+            self._socket = self._connected()
+            self._answer = _Answer()  # its parser knows what came before on the old connection
         head = f"{method} {self._base}{path} HTTP/1.1\r\nHost: {self._authority}\r\n"
         if body:
             head += f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"

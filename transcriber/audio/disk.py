@@ -18,7 +18,10 @@ RETRY_AFTER_S = 30
 
 
 class Disk:
-    """Counts what lies on disk, and lends files without a name that count themselves; for many threads at once."""
+    """Counts what lies on disk, and lends files without a name that count themselves; for many threads at once.
+
+    Small files it lends from a memory beside it, as long as that has room; they are not counted.
+    """
 
     def __init__(self, limit_bytes: int, *, memory: Memory | None = None) -> None:
         """Store the limit: bytes of all files together. The memory is for `file_of`, by default its own."""
