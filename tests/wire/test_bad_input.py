@@ -131,6 +131,12 @@ BAD: list[tuple[str, Sent, type[TranscriberError], tuple[str, ...]]] = [
     ("a prompt too long", fields(initial_prompt="x" * 1001), MalformedRequest, ("'initial_prompt'", "1,000", "…")),
     ("hotwords too long", fields(hotwords="é" * 1001), MalformedRequest, ("'hotwords'", "1,000")),
     ("half a surrogate pair", fields(hotwords="\ud800"), MalformedRequest, ("'hotwords'", "surrogate")),
+    (
+        "a separator of lines",
+        fields(vad_filter="a\u2028b"),
+        MalformedRequest,
+        ("'vad_filter' is \"a\\u2028b\"", "true or false"),
+    ),
     ("a high temperature", fields(temperature=1.5), MalformedRequest, ("'temperature' is 1.5", "0 to 1")),
     ("no temperatures", fields(temperature=[]), MalformedRequest, ("'temperature' is []",)),
     (

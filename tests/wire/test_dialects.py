@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.wire.foreign import parse
@@ -97,6 +97,7 @@ VALUES = st.recursive(
         st.sampled_from(sorted({name for model in MODELS for name in model.model_fields})), VALUES, max_size=4
     ),
 )
+@example(Dialect.JUMPSTART, {"do_sample": "\ud7fc"})  # a letter that Unicode has not given out
 def test_no_json_breaks_a_dialect(dialect: Dialect, given_fields: dict[str, Any]) -> None:
     try:
         job, sentence = parse(SHORTEST[dialect] | given_fields), ""

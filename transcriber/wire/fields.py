@@ -277,8 +277,8 @@ def shown(value: object) -> str:
             text = json.dumps(value[: SHOWN + 1], ensure_ascii=False)
         case _:
             text = json.dumps(value)
-    # A half of a surrogate pair could not be sent back.
-    text = text.encode(errors="backslashreplace").decode()
+    # Half of a surrogate pair could not be sent back, and a separator of lines would make two of a log's one.
+    text = "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
     return text if len(text) <= SHOWN + 2 else f"{text[:SHOWN]}…"
 
 
