@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 import time
-import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import chain
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from flask import Flask, Request, Response, request, stream_with_context
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -85,7 +85,7 @@ def create(settings: Settings | None = None, service: ModelService | None = None
     if service is None:
         service = ModelService(settings, timeline=timeline, metrics=metrics)
         service.start()
-    app = Flask(__name__, static_folder=None)
+    app = _Application(__name__, static_folder=None)
     app.request_class = _Incoming
     app.config["MAX_FORM_MEMORY_SIZE"] = FORM_FIELD_BYTES
     app.extensions["service"] = service
@@ -112,6 +112,14 @@ def create(settings: Settings | None = None, service: ModelService | None = None
     app.after_request(_finish)
     app.teardown_request(_forget)
     return app
+
+
+class _Application(Flask):
+    """Flask, which asks of each function before each call whether it is a coroutine: none of ours is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return it as it is."""
+        return func
 
 
 class _Incoming(Request):
@@ -270,7 +278,7 @@ def _fields(incoming: Request) -> dict[str | None, list[str]]:
 def _identify() -> None:
     """Bind the caller's id, or one of our own, to every log line of the request, refusals included."""
     account = _account()
-    account.request_id = _given_id(request) or uuid.uuid4().hex
+    account.request_id = _given_id(request) or f"{random.getrandbits(128):032x}"
     account.route = request.url_rule.rule if request.url_rule else None
     logs.request_id.set(account.request_id)
 

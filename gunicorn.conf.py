@@ -1,7 +1,7 @@
 """The web server: one process, because the model exists once; one thread for each request that may be in flight.
 
-A thread is held for as long as its request waits for the model. If there were only as many threads as requests, /ping
-would wait behind them, and SageMaker replaces an instance whose /ping takes longer than 2 seconds.
+A thread is held for as long as its request waits for the model. SageMaker replaces an instance whose /ping takes longer
+than 2 seconds, so /ping waits for no thread: the one that takes connections answers it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import struct
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from fcntl import ioctl
 from functools import partial
@@ -27,12 +27,14 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from transcriber import settings as environment
 
-PING_THREADS = 8
-"""Threads that no transcription can take: for /ping, and for answering 503 to what is not admitted."""
+SPARE_THREADS = 8
+"""Threads that no transcription can take: for answering 503 to what is not admitted, and whatever else is not /ping."""
 
 LAST_WORDS_S = 3
 """How long before the end of `graceful_timeout` requests that still wait for the model are told so, with 503."""
 
+PING_BEGINS = b"GET /ping "
+BODY_HEADERS = (b"\ncontent-length", b"\ntransfer-encoding")
 HEAD_ENDS = b"\r\n\r\n"
 MOST_HEAD_BYTES = 64 * 1024
 """More than SageMaker and any honest caller sends before the body. A head that goes on after that is not waited for."""
@@ -85,8 +87,9 @@ class PatientWorker(ThreadWorker):
         """
         conn.sock.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER_BYTES)
         conn.sock.setsockopt(SOL_SOCKET, SO_SNDTIMEO, _answer_stall)
-        if _has_head(conn):
-            self._give_thread(conn)
+        head = _head_of(conn)
+        if head is not None:
+            self._serve(conn, head)
             return
         conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + self.cfg.keepalive
@@ -95,25 +98,46 @@ class PatientWorker(ThreadWorker):
 
     def on_pending_socket_readable(self, conn: TConn, client: socket) -> None:
         """Look whether a new connection has a whole head now."""
-        if _has_head(conn):
+        head = _head_of(conn)
+        if head is not None:
             self.poller.unregister(client)
             self.pending_conns.remove(conn)
-            self._give_thread(conn)
+            self._serve(conn, head)
 
     def on_client_socket_readable(self, conn: TConn, client: socket) -> None:
         """Look whether a connection that has had an answer has another whole head."""
-        if _has_head(conn):
+        head = _head_of(conn)
+        if head is not None:
             self.poller.unregister(client)
             self.keepalived_conns.remove(conn)
-            self._give_thread(conn)
+            self._serve(conn, head)
 
-    def _give_thread(self, conn: TConn) -> None:
-        if _untaken_bytes(conn.sock) <= MOST_UNTAKEN_BYTES:
-            conn.data_ready = True
-            super().enqueue_req(conn)
-        else:
+    def _serve(self, conn: TConn, head: bytes) -> None:
+        """Answer /ping here and now, which waits for nothing; give any other request a thread."""
+        if _untaken_bytes(conn.sock) > MOST_UNTAKEN_BYTES:
             self.nr_conns -= 1
             conn.close()
+            return
+        conn.data_ready = True
+        if _is_ping(head):
+            answered: Future[Any] = Future()
+            answered.set_result(self.handle(conn))
+            self.finish_request(conn, answered)
+        else:
+            super().enqueue_req(conn)
+
+    def notify(self) -> None:
+        """Leave out the sign of life at each event, since nobody looks for it where `timeout` is 0."""
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:  # noqa: FBT001 - gunicorn's signature
+        """Look for a rest of the body only where there may be one: three calls into the kernel for each request."""
+        parser: Any = conn.parser
+        body = parser.mesg.body
+        is_read = getattr(body.reader, "length", None) == 0 and not body.buf.tell() and not body.failed
+        if not (keepalive and is_read):
+            return bool(super()._keepalive_after(conn, keepalive))  # type: ignore[misc] # the stubs are older
+        parser.mesg = None  # or the parser would look as well, before the next request
+        return True
 
     def set_accept_enabled(self, enabled: bool | None) -> None:  # noqa: FBT001 - gunicorn's signature
         """Accept connections or do not; after SIGTERM, never again.
@@ -138,10 +162,13 @@ class PatientWorker(ThreadWorker):
         last_words.start()
 
 
-def _has_head(conn: TConn) -> bool:
-    """Tell whether a thread would not have to wait; if it would, the socket is readable again only with more bytes."""
+def _head_of(conn: TConn) -> bytes | None:
+    """Return what has come, once a thread would not have to wait for more of the head; None until then.
+
+    The socket is readable again only with more bytes.
+    """
     parser: Any = conn.parser  # HTTP/1's; it may have read on beyond the last body
-    read = parser.unreader.buf.getvalue() if parser else b""
+    read: bytes = parser.unreader.buf.getvalue() if parser else b""
     awaited = conn.sock.getsockopt(SOL_SOCKET, SO_RCVLOWAT)
     try:
         seen = conn.sock.recv(MOST_HEAD_BYTES, MSG_PEEK | MSG_DONTWAIT)
@@ -149,14 +176,22 @@ def _has_head(conn: TConn) -> bool:
     except BlockingIOError:
         seen, has_ended = b"", False
     except OSError:  # it was broken off, which the thread will find too
-        return True
+        return read
     is_there = has_ended or HEAD_ENDS in read + seen
     if not is_there and len(seen) == MOST_HEAD_BYTES:
         with suppress(OSError):  # it may have been broken off just now
             conn.sock.shutdown(SHUT_RD)  # the thread reads what has come, and waits for nothing
         is_there = True
-    conn.sock.setsockopt(SOL_SOCKET, SO_RCVLOWAT, 1 if is_there else len(seen) + 1)
-    return is_there
+    wanted = 1 if is_there else len(seen) + 1
+    if wanted != awaited:
+        conn.sock.setsockopt(SOL_SOCKET, SO_RCVLOWAT, wanted)
+    return read + seen if is_there else None
+
+
+def _is_ping(head: bytes) -> bool:
+    """Tell whether all that has come is a /ping, such that nothing of it is still to come."""
+    is_whole = head.startswith(PING_BEGINS) and head.find(HEAD_ENDS) == len(head) - len(HEAD_ENDS)
+    return is_whole and not any(name in head.lower() for name in BODY_HEADERS)
 
 
 def _untaken_bytes(client: socket) -> int:
@@ -185,7 +220,7 @@ bind = f"0.0.0.0:{_settings.bind_port}"
 workers = 1
 worker_class = PatientWorker
 logger_class = ErrorLogger
-threads = _settings.max_requests_in_flight + PING_THREADS
+threads = _settings.max_requests_in_flight + SPARE_THREADS
 timeout = 0  # a request may take an hour; its own deadline ends it
 graceful_timeout = 25  # SageMaker sends SIGKILL 30 s after SIGTERM
 keepalive = 75

@@ -220,10 +220,13 @@ class ModelService:
         """
         story = story or Story()
         pieces: list[Piece] = []
+        looked_s = self._clock()
         with closing(self._read(source, options, ticket, story, tick_s=LOOK_ROUND_S)) as read:
             for piece in read:
-                if has_left():
-                    raise CallerGone("the caller closed the connection before the answer was there")
+                if self._clock() - looked_s >= LOOK_ROUND_S:
+                    if has_left():
+                        raise CallerGone("the caller closed the connection before the answer was there")
+                    looked_s = self._clock()
                 if piece is not None:
                     pieces.append(piece)
         return _transcript(pieces, options, story)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ BLOCK_BYTES = 64 * 1024
 
 
 class Patience:
-    """The silence that refused callers share: the threads that hear them out are the few that /ping counts on."""
+    """The silence that refused callers share: the threads that hear them out are few."""
 
     def __init__(self) -> None:
         """Nobody is heard yet."""
@@ -67,10 +68,12 @@ class Caller:
         if self._connection is None:
             yield
             return
-        self._connection.settimeout(within_s)
+        # The kernel keeps the time: for a timeout of Python's each read would ask first, and give the interpreter away
+        # once more.
+        self._limit_silence(within_s)
         try:
             yield
-        except TimeoutError as error:
+        except BlockingIOError as error:
             raise MalformedRequest(
                 f"nothing more of the body came for {within_s:,.10g} seconds; send it without pauses, and as much as "
                 "Content-Length says"
@@ -78,7 +81,7 @@ class Caller:
         except ConnectionError as error:
             raise CallerGone("the caller broke the connection off in the middle of the body") from error
         finally:
-            self._connection.settimeout(None)
+            self._limit_silence(0)
 
     def hear_out(self, body: BinaryIO) -> bool:
         """Read the rest of a refused body, up to a limit in bytes and in time; after that nobody can read on.
@@ -115,6 +118,14 @@ class Caller:
         if left <= 0:
             self._stop_reading()
         return left > 0 and not is_given_up.is_set()
+
+    def _limit_silence(self, seconds: float) -> None:
+        """Let a read that waits longer fail; 0 lets it wait."""
+        if self._connection is not None:
+            whole, fraction = divmod(seconds, 1)
+            limit = struct.pack("ll", int(whole), int(fraction * 1e6))
+            with suppress(OSError):  # who has gone is found out by the read
+                self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
 
     def _stop_reading(self) -> None:
         if self._connection is not None:
