@@ -11,10 +11,6 @@ ARENAS_PER_CORE = 2
 """Heaps that threads share out among themselves. In one, the workers and those who decode wait for each other; more
 than these make nothing faster, and each keeps what it once took. docs/decisions/0012 has the figures."""
 
-KEPT_BY_A_THREAD = 2
-"""Freed pieces of each size, up to 1 KiB, that a thread keeps for itself. They lie between larger ones, which cannot be
-joined around them: glibc's 7 cost memory and gain nothing. docs/decisions/0015 has the figures."""
-
 AVX512 = frozenset({"avx512f", "avx512cd", "avx512dq", "avx512bw", "avx512vl"})
 """What CTranslate2 4.8 is compiled for under the name of AVX512; it refuses to run where one is missing."""
 
@@ -32,7 +28,6 @@ def allocator(cores: int) -> str:
             "trim_threshold": 1 << 34,
             "top_pad": 1 << 28,
             "hugetlb": 1,
-            "tcache_count": KEPT_BY_A_THREAD,
         }.items()
     )
 
