@@ -65,12 +65,13 @@ class Caller:
             MalformedRequest: Nothing came for so long.
             CallerGone: The connection was broken off.
         """
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             yield
             return
         # The kernel keeps the time: for a timeout of Python's each read would ask first, and give the interpreter away
         # once more.
-        self._limit_silence(within_s)
+        _limit_silence(connection, within_s)
         try:
             yield
         except BlockingIOError as error:
@@ -81,7 +82,7 @@ class Caller:
         except ConnectionError as error:
             raise CallerGone("the caller broke the connection off in the middle of the body") from error
         finally:
-            self._limit_silence(0)
+            _limit_silence(connection, 0)
 
     def hear_out(self, body: BinaryIO) -> bool:
         """Read the rest of a refused body, up to a limit in bytes and in time; after that nobody can read on.
@@ -119,14 +120,6 @@ class Caller:
             self._stop_reading()
         return left > 0 and not is_given_up.is_set()
 
-    def _limit_silence(self, seconds: float) -> None:
-        """Let a read that waits longer fail; 0 lets it wait."""
-        if self._connection is not None:
-            whole, fraction = divmod(seconds, 1)
-            limit = struct.pack("ll", int(whole), int(fraction * 1e6))
-            with suppress(OSError):  # who has gone is found out by the read
-                self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-
     def _stop_reading(self) -> None:
         if self._connection is not None:
             with suppress(OSError):
@@ -142,3 +135,11 @@ class Caller:
             return False
         except OSError:
             return True
+
+
+def _limit_silence(connection: socket.socket, seconds: float) -> None:
+    """Let a read that waits longer fail; 0 lets it wait."""
+    whole, fraction = divmod(seconds, 1)
+    limit = struct.pack("ll", int(whole), int(fraction * 1e6))
+    with suppress(OSError):  # who has gone is found out by the read
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
