@@ -16,14 +16,17 @@ from contextlib import suppress
 from fcntl import ioctl
 from functools import partial
 from selectors import EVENT_READ
-from socket import MSG_DONTWAIT, MSG_PEEK, SHUT_RD, SO_RCVLOWAT, SO_SNDBUF, SO_SNDTIMEO, SOL_SOCKET, socket
+from socket import MSG_DONTWAIT, MSG_MORE, MSG_PEEK, SHUT_RD, SO_RCVLOWAT, SO_SNDBUF, SO_SNDTIMEO, SOL_SOCKET, socket
 from termios import TIOCOUTQ
 from typing import Any
 
 from gunicorn.glogging import Logger
+from gunicorn.http import message, wsgi
+from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
+from typing_extensions import Buffer
 
 from transcriber import settings as environment
 
@@ -62,6 +65,41 @@ class ErrorLogger(Logger):
     def access_log_enabled(self) -> bool:
         """Say no; gunicorn says yes to whoever configures its logs."""
         return False
+
+
+class DirectBody(Body):
+    """gunicorn's body, which can be read right into a buffer too: each byte is copied three times on its other way."""
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Fill the buffer with what there is, or wait for some; return how many bytes it was, 0 at the end."""
+        room = memoryview(buffer)
+        reader: Any = self.reader
+        is_counted = isinstance(reader, LengthReader)
+        held = len(self.buf.getvalue()) + (len(reader.unreader.buf.getvalue()) if is_counted else 0)
+        if held or not is_counted:
+            block = self.read(min(len(room), held or BODY_BLOCK_BYTES))
+            room[: len(block)] = block
+            return len(block)
+        try:
+            filled: int = reader.unreader.sock.recv_into(room[: reader.length])
+        except OSError:
+            self.failed = True
+            raise
+        reader.length -= filled
+        return filled
+
+
+class WholeResponse(wsgi.Response):
+    """gunicorn's answer, whose head goes out with the body: the caller would be woken for each of them."""
+
+    def send_headers(self) -> None:
+        """Send the head, or let it wait for the body that is about to be sent."""
+        if self.headers_sent:
+            return
+        lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
+        has_body = self.response_length and not self._omits_body  # type: ignore[attr-defined] # the stubs are older
+        self.sock.sendall("".join(lines).encode("latin-1"), MSG_MORE if has_body else 0)
+        self.headers_sent = True
 
 
 class PatientWorker(ThreadWorker):
@@ -211,6 +249,8 @@ def _is_of_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
+message.Body = DirectBody  # type: ignore[attr-defined] # where gunicorn looks for it
+wsgi.Response = WholeResponse  # type: ignore[misc] # so, too
 SocketUnreader.max_body_chunk = BODY_BLOCK_BYTES  # type: ignore[attr-defined] # the stubs are of an earlier version
 
 _settings = environment.load()

@@ -110,3 +110,24 @@ def test_no_two_threads_have_the_same_buffer() -> None:
         thread.join()
 
     assert not spoiled
+
+
+@given(pieces=st.lists(st.integers(1, 9), max_size=9), limit_bytes=st.integers(0, 64))
+def test_it_is_filled_until_its_end_or_that_of_what_fills_it(pieces: list[int], limit_bytes: int) -> None:
+    source = io.BytesIO(bytes(range(sum(pieces))))
+    sizes = iter(pieces)
+
+    def readinto(buffer: memoryview) -> int:
+        return source.readinto(buffer[: next(sizes, 0)])
+
+    with taken(Memory(buffer_bytes=64)) as file:
+        filled_bytes = file.fill(readinto, limit_bytes)
+        file.seek(0)
+
+        assert file.read() == source.getvalue()[:limit_bytes]
+        assert filled_bytes == min(limit_bytes, sum(pieces))
+
+
+def test_it_is_not_filled_beyond_its_buffer() -> None:
+    with taken(Memory(buffer_bytes=4)) as file, pytest.raises(ValueError, match="a file of 4 bytes at most, and 5 are"):
+        file.fill(io.BytesIO(b"12345").readinto, 5)

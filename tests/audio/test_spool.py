@@ -198,3 +198,21 @@ def test_memory_is_free_again_when_the_stream_breaks() -> None:
 def test_an_empty_stream_is_an_empty_file() -> None:
     with spool(io.BytesIO(), limit_bytes=5) as upload:
         assert upload.size_bytes == 0
+
+
+@pytest.mark.parametrize("announced_bytes", [4, 9], ids=["as announced", "broken off"])
+def test_a_file_in_memory_is_filled_without_a_copy(announced_bytes: int) -> None:
+    stream = io.BytesIO(b"1234")
+    blocks: list[int] = []
+
+    class Filling:
+        def read(self, size: int, /) -> bytes:
+            blocks.append(size)
+            return stream.read(size)
+
+        def readinto(self, buffer: memoryview, /) -> int:
+            return stream.readinto(buffer)
+
+    with spool(Filling(), limit_bytes=10, announced_bytes=announced_bytes) as upload:
+        assert (upload.file.read(), upload.size_bytes) == (b"1234", 4)
+    assert blocks == [BLOCK_BYTES]  # which found the end

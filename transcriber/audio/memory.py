@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Callable
 
 from typing_extensions import Buffer
 
@@ -71,6 +72,27 @@ class MemoryFile(io.RawIOBase):
             whole[self._size_bytes : end] = content
         written_bytes, self._size_bytes = end - self._size_bytes, end
         return written_bytes
+
+    def fill(self, readinto: Callable[[memoryview], int], size_bytes: int) -> int:
+        """Let something else write the file from its beginning, without a copy.
+
+        Args:
+            readinto: As files have it: fills a buffer or some of it, and returns how many bytes it was; 0 at its end.
+            size_bytes: The most that is taken.
+
+        Returns:
+            How many bytes came.
+
+        Raises:
+            ValueError: The buffer is shorter than that.
+        """
+        self._refuse_closed()
+        if size_bytes > len(self._buffer):
+            raise ValueError(f"a file of {len(self._buffer):,} bytes at most, and {size_bytes:,} are to come")
+        room = memoryview(self._buffer)[:size_bytes]
+        while filled_bytes := readinto(room[self._size_bytes :]):
+            self._size_bytes += filled_bytes
+        return self._size_bytes
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return the next bytes, all of them if no size is given."""

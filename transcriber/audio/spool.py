@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, Protocol, cast
 
 from transcriber.audio.disk import Disk
+from transcriber.audio.memory import MemoryFile
 from transcriber.audio.sources import Upload
 from transcriber.errors import TooLarge
 
@@ -15,7 +16,10 @@ BLOCK_BYTES = 256 * 1024
 
 
 class Stream(Protocol):
-    """What a body is read from; it need not be seekable."""
+    """What a body is read from; it need not be seekable.
+
+    One that has `readinto`, too, as files have it, is read by that into a file in memory.
+    """
 
     def read(self, size: int, /) -> bytes:
         """Return at most `size` bytes, none at the end."""
@@ -46,6 +50,9 @@ def spool(
         raise _too_large(f"{what} has {announced_bytes:,} bytes", limit_bytes)
     with disk.file_of(announced_bytes) as file:
         size_bytes = 0
+        readinto = getattr(stream, "readinto", None)
+        if readinto is not None and announced_bytes is not None and isinstance(file, MemoryFile):
+            size_bytes = file.fill(readinto, announced_bytes)
         while block := stream.read(BLOCK_BYTES):
             size_bytes += len(block)
             if size_bytes > limit_bytes:
