@@ -209,7 +209,8 @@ class ModelService:
         """Turn one recording into text.
 
         Args:
-            source: Where the audio is; whoever made an `Upload` closes it.
+            source: Where the audio is. The file of an `Upload` is closed once it is decoded; whoever made it closes it
+                where that did not come about.
             options: What the caller chose.
             ticket: What `admit` gave.
             story: Filled with what the steps took.
@@ -288,7 +289,7 @@ class ModelService:
             self._decoders.open(file, limit_s=limit_s) as sound,
         ):
             story.heard.decode_s = self._clock() - started_s - story.fetch_s
-            steps = _heard_by(listener, sound.blocks, options)
+            steps = _heard_by(listener, _released(sound.blocks, file), options)
             yield from reader.read(_weighed(steps, ticket, story.heard, stated_s=min(sound.stated_s or 0.0, limit_s)))
         if story.effort.began_s is not None:
             story.first_window_s = story.effort.began_s - started_s
@@ -350,6 +351,12 @@ def _transcript(pieces: Sequence[Piece], options: TranscriptionOptions, story: S
         language=options.language,
         task=options.decoding.task,
     )
+
+
+def _released(blocks: Iterator[Pcm], file: BinaryIO) -> Iterator[Pcm]:
+    """Close the file behind its last block: others need its room while the windows wait for the model."""
+    yield from blocks
+    file.close()
 
 
 def _heard_by(listener: Listener, blocks: Iterator[Pcm], options: TranscriptionOptions) -> Steps:

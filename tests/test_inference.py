@@ -113,6 +113,7 @@ class LongFile:
         self._size = len(self._head) + size
         self._at = 0
         self.furthest_s = 0.0
+        self.is_closed = False
 
     def seek(self, offset: int, whence: int = 0) -> int:
         self._at = offset + (self._size if whence == 2 else 0)
@@ -135,6 +136,9 @@ class LongFile:
         if found:
             self.furthest_s = max(self.furthest_s, (self._at - len(self._head)) / 2 / RATE_HZ)
         return found
+
+    def close(self) -> None:
+        self.is_closed = True
 
     def upload(self) -> Upload:
         return Upload(file=cast("BinaryIO", self), size_bytes=self._size)
@@ -176,6 +180,17 @@ def test_the_first_window_is_read_when_two_minutes_have_been_decoded(serve: Serv
     # While the first window is read, listening goes on until four windows are found.
     assert 30 <= seen_s[0] <= 330
     assert file.furthest_s <= 330
+
+
+def test_a_file_is_closed_once_it_is_decoded(serve: Serve) -> None:
+    """Others have its room while the windows wait for the model."""
+    file = LongFile(20)
+    was_closed: list[bool] = []
+    service = serve(FakeEngine(look_on=lambda _window: was_closed.append(file.is_closed)))
+    with service.admit() as ticket:
+        service.transcribe(file.upload(), OPTIONS, ticket=ticket)
+
+    assert was_closed == [True]
 
 
 def _options(changes: dict[str, Any]) -> TranscriptionOptions:
