@@ -18,7 +18,8 @@ AVX512 = frozenset({"avx512f", "avx512cd", "avx512dq", "avx512bw", "avx512vl"})
 def allocator(cores: int) -> str:
     """Return glibc's settings for memory that, once taken, is kept, in huge pages.
 
-    Page faults cost a third to half of the encoder's time on a CPU (docs/images.md).
+    Page faults cost a third to half of the encoder's time on a CPU (docs/images.md). A thread that keeps fewer freed
+    pieces of each size for itself than glibc's seven leaves more of the caches to the model (docs/decisions/0015).
     """
     return ":".join(
         f"glibc.malloc.{name}={value}"
@@ -28,6 +29,7 @@ def allocator(cores: int) -> str:
             "trim_threshold": 1 << 34,
             "top_pad": 1 << 28,
             "hugetlb": 1,
+            "tcache_count": 2,
         }.items()
     )
 
