@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import chain
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from flask import Flask, Request, Response, request, stream_with_context
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -36,9 +36,6 @@ from transcriber.transcript import Segment, Transcript
 from transcriber.wire import body, form
 from transcriber.wire.caller import Caller
 from transcriber.wire.job import Defaults, Job
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 STATUS = MappingProxyType(
     {
@@ -72,7 +69,6 @@ CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 LONGEST_ATTRIBUTES = 1024
 """Characters (SageMaker's InvokeEndpoint: CustomAttributes)."""
 
-PING_LACKS = frozenset({"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"})
 INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 
 
@@ -100,8 +96,8 @@ def create(settings: Settings | None = None, service: ModelService | None = None
         emf_namespace=settings.emf_namespace,
         is_debugging=settings.log_level == "DEBUG",
     )
+    app.wsgi_app = books  # type: ignore[method-assign] # as Flask says that middleware is put around it
     door = _Door(settings, service, books)
-    app.wsgi_app = _Bell(books, door.ping)  # type: ignore[method-assign] # as Flask says that middleware is put around it
     app.add_url_rule("/metrics", view_func=lambda: Response(metrics.page(), content_type=CONTENT_TYPE), methods=["GET"])
     app.add_url_rule("/ping", view_func=door.ping, methods=["GET", "POST"])
     app.add_url_rule("/invocations", view_func=door.invocations, methods=["POST"])
@@ -124,21 +120,6 @@ class _Application(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return it as it is."""
         return func
-
-
-class _Bell:
-    """Answers `GET /ping` before all else: the web server's one loop waits for it, and it needs nothing of Flask's."""
-
-    def __init__(self, application: WSGIApplication, ping: Callable[[], Response]) -> None:
-        """Store who answers; the application whatever else there is to ask."""
-        self._application = application
-        self._ping = ping
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
-        is_plain = PING_LACKS.isdisjoint(environ)  # the application hears a body out
-        is_ping = is_plain and environ["PATH_INFO"] == "/ping" and environ["REQUEST_METHOD"] == "GET"
-        return (self._ping() if is_ping else self._application)(environ, start_response)
 
 
 class _Incoming(Request):
