@@ -81,7 +81,8 @@ def _throughput(panel: Axes, record: Record, length_s: int) -> None:
         requests_per_s = most / record.windows_per_request(length_s)
         panel.axhline(requests_per_s, color="grey", linestyle="--", label="roofline with preprocessing")
     panel.set_ylabel("requests per second")
-    panel.set_ylim(bottom=0)
+    floor = panel.axhline(0, linewidth=0)  # a limit would be that of the first panel for all, who share the axis
+    floor.sticky_edges.y.append(0)
 
 
 def _latency(panel: Axes, record: Record, length_s: int) -> None:

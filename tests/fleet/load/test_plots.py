@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,24 @@ def test_two_pictures_are_drawn(tmp_path: Path) -> None:
 
     assert sorted(path.name for path in paths) == ["latency.png", "throughput.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_the_axis_begins_at_nothing_and_no_panel_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = pytest.importorskip("matplotlib.figure")
+    limits: dict[str, list[tuple[float, float, float]]] = {}
+
+    def look(drawn: Any, path: Path, **_options: object) -> None:
+        limits[path.name] = [(*panel.get_ylim(), panel.dataLim.y1) for panel in drawn.axes]
+
+    monkeypatch.setattr(figure.Figure, "savefig", look)
+    fast = replace(record().measured[0].summary, requests_per_s=1000.0)
+    cell = replace(record().measured[0], recording_s=99, summary=fast)
+    plots.draw(record(measured=(*record().measured, cell)), tmp_path)
+
+    assert max(highest for _bottom, _top, highest in limits["throughput.png"]) == 1000.0
+    for bottom, top, _highest in limits["throughput.png"]:
+        assert bottom == 0
+        assert top > 1000.0
 
 
 def test_record_without_a_closed_loop_has_no_pictures(tmp_path: Path) -> None:
