@@ -33,7 +33,7 @@ from transcriber.rendering.documents import failure
 from transcriber.rendering.formats import STREAM_MEDIA_TYPES, render
 from transcriber.settings import MEBIBYTE, Settings
 from transcriber.transcript import Segment, Transcript
-from transcriber.wire import body, form
+from transcriber.wire import body, form, headers
 from transcriber.wire.caller import Caller
 from transcriber.wire.job import Defaults, Job
 
@@ -65,11 +65,6 @@ LARGEST_TRANSFORMS_MB = 100
 
 OPENAI_PATHS = "/v1/"
 UNFORESEEN = "the container failed on this request; its log says why"
-CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-LONGEST_ATTRIBUTES = 1024
-"""Characters (SageMaker's InvokeEndpoint: CustomAttributes)."""
-
-INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 
 
 def create(settings: Settings | None = None, service: ModelService | None = None) -> Flask:
@@ -231,7 +226,7 @@ class _Door:
         return body.parse(
             upload,
             says_json=incoming.is_json,
-            attributes=incoming.headers.get(CUSTOM_ATTRIBUTES),
+            attributes=incoming.headers.get(headers.CUSTOM_ATTRIBUTES),
             accept=incoming.headers.get("Accept"),
             limit_json_bytes=self._settings.max_json_bytes,
             defaults=self._defaults,
@@ -278,7 +273,7 @@ def _fields(incoming: Request) -> dict[str | None, list[str]]:
 def _identify() -> None:
     """Bind the caller's id, or one of our own, to every log line of the request, refusals included."""
     account = _account()
-    account.request_id = _given_id(request) or f"{random.getrandbits(128):032x}"
+    account.request_id = headers.inference_id(request.headers.get) or f"{random.getrandbits(128):032x}"
     account.route = request.url_rule.rule if request.url_rule else None
     logs.request_id.set(account.request_id)
 
@@ -286,12 +281,6 @@ def _identify() -> None:
 def _forget(_error: BaseException | None) -> None:
     """Unbind the id: the thread goes on to other requests."""
     logs.request_id.set(None)
-
-
-def _given_id(incoming: Request) -> str | None:
-    """Return the caller's id if it is one that SageMaker would let through."""
-    given = incoming.headers.get(INFERENCE_ID, "")
-    return given if given.isprintable() and 0 < len(given) <= 64 else None
 
 
 def _streamed(
@@ -399,19 +388,12 @@ def _hear_out(incoming: _Incoming) -> None:
     has_body = incoming.content_length or "Transfer-Encoding" in incoming.headers
     if incoming.is_read or not has_body:
         return
-    body = incoming.environ["wsgi.input"]
     with suppress(Exception):  # the caller has gone, or it is no HTTP any more; gunicorn hangs up then
-        if not _caller(incoming).hear_out(body) and hasattr(body, "failed"):
-            body.failed = True  # so that gunicorn takes nothing that still comes for the next request
+        _caller(incoming).hear_out(incoming.environ["wsgi.input"])
 
 
 def _finish(answer: Response) -> Response:
     """Give the caller back what tells this answer from others."""
     _hear_out(cast("_Incoming", request))
-    given = _given_id(request)
-    if given is not None:
-        answer.headers[INFERENCE_ID] = given
-    attributes = request.headers.get(CUSTOM_ATTRIBUTES, "")
-    if 0 < len(attributes) <= LONGEST_ATTRIBUTES and attributes.isascii() and attributes.isprintable():
-        answer.headers[CUSTOM_ATTRIBUTES] = attributes
+    answer.headers.update(headers.returned(request.headers.get))
     return answer

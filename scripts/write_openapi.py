@@ -17,11 +17,12 @@ from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_t
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from app import CUSTOM_ATTRIBUTES, INFERENCE_ID, LONGEST_ATTRIBUTES, STATUS  # noqa: E402 - the path above comes first
+from app import STATUS  # noqa: E402 - the path above comes first
 from transcriber.errors import Kind, RequestError, ServiceError, StartupError, TranscriberError  # noqa: E402
 from transcriber.options import Dialect, ResponseFormat, StreamFormat  # noqa: E402
 from transcriber.rendering import documents, hugging_face, jumpstart, openai, parakeet, voxtral  # noqa: E402
 from transcriber.rendering.formats import MEDIA_TYPES, STREAM_MEDIA_TYPES  # noqa: E402
+from transcriber.wire.headers import CUSTOM_ATTRIBUTES, INFERENCE_ID, LONGEST_ATTRIBUTES, LONGEST_ID  # noqa: E402
 from transcriber.wire.schemas import schema_of  # noqa: E402
 
 Schema = dict[str, Any]
@@ -148,7 +149,7 @@ def _invocations() -> Schema:
         "summary": "The transcript of the audio that is sent or named.",
         "parameters": [
             _header(CUSTOM_ATTRIBUTES, "Options, where the body is the audio.", LONGEST_ATTRIBUTES),
-            _header(INFERENCE_ID, "Comes back with the answer, and stands in the log.", 64),
+            _header(INFERENCE_ID, "Comes back with the answer, and stands in the log.", LONGEST_ID),
         ],
         "requestBody": {
             "required": True,

@@ -141,3 +141,17 @@ def test_a_refused_caller_who_was_heard_can_say_more(pair: Pair) -> None:
     pair[1].sendall(b"GET /ping")
 
     assert pair[0].recv(9) == b"GET /ping"
+
+
+def test_gunicorn_is_told_when_the_rest_of_a_body_was_not_heard(pair: Pair) -> None:
+    """Otherwise it would take what still comes for the next request."""
+
+    class Body(io.BytesIO):
+        failed = False
+
+    heard, left = Body(b"RIFF"), Body(bytes(HEARD_BYTES + 1_000_000))
+
+    assert Caller(pair[0]).hear_out(heard)
+    assert not heard.failed
+    assert not Caller(pair[0]).hear_out(left)
+    assert left.failed

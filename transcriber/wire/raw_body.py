@@ -8,11 +8,9 @@ from urllib.parse import unquote_to_bytes
 from transcriber.audio.sources import Upload
 from transcriber.errors import MalformedRequest, NotAudio
 from transcriber.wire.fields import OptionFields, closest, job_of, shown, unknown, validated
+from transcriber.wire.headers import CUSTOM_ATTRIBUTES, LONGEST_ATTRIBUTES
 from transcriber.wire.job import Defaults, Job
 from transcriber.wire.text_fields import typed
-
-LONGEST_ATTRIBUTES = 1024
-"""Characters (SageMaker's InvokeEndpoint: CustomAttributes)."""
 
 FOREIGN = frozenset({"route"})
 """Names in our spelling that are others': AWS's own containers choose a path with `route=/v1/...`."""
@@ -54,11 +52,14 @@ def parse(upload: Upload, *, attributes: str | None, accept: str | None, default
 
 
 def _options(attributes: str) -> dict[str, object]:
-    header = "X-Amzn-SageMaker-Custom-Attributes"
     if len(attributes) > LONGEST_ATTRIBUTES:
-        raise MalformedRequest(f"{header} has {len(attributes)} characters, but may have at most {LONGEST_ATTRIBUTES}")
+        raise MalformedRequest(
+            f"{CUSTOM_ATTRIBUTES} has {len(attributes)} characters, but may have at most {LONGEST_ATTRIBUTES}"
+        )
     if not attributes.isascii():
-        raise MalformedRequest(f"{header} holds characters beyond ASCII; write them percent-encoded, such as %C3%A9")
+        raise MalformedRequest(
+            f"{CUSTOM_ATTRIBUTES} holds characters beyond ASCII; write them percent-encoded, such as %C3%A9"
+        )
     known = list(OptionFields.model_fields)
     options: dict[str, object] = {}
     for part in filter(None, (part.strip() for part in attributes.split(";"))):
@@ -66,11 +67,11 @@ def _options(attributes: str) -> dict[str, object]:
         if name not in known and _is_foreign(name, has_value=bool(equals), known=known):
             continue
         if name not in known:
-            raise MalformedRequest(f"{header}: {unknown(name, known)}")
+            raise MalformedRequest(f"{CUSTOM_ATTRIBUTES}: {unknown(name, known)}")
         if not equals:
-            raise MalformedRequest(f"{header} has '{name}' without a value; write {name}=value")
+            raise MalformedRequest(f"{CUSTOM_ATTRIBUTES} has '{name}' without a value; write {name}=value")
         if name in options:
-            raise MalformedRequest(f"{header} has '{name}' more than once")
+            raise MalformedRequest(f"{CUSTOM_ATTRIBUTES} has '{name}' more than once")
         options[name] = typed(name, _unescaped(name, value))
     return options
 
