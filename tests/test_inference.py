@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import pytest
 
-from inference import HEARTBEAT_S, ModelService, Story, _Loaded
+from inference import HEARTBEAT_S, LOOK_ROUND_S, ModelService, Story, _Loaded
 from transcriber.audio.sources import InlineBytes, S3Object, Upload
 from transcriber.audio.waveform import RATE_HZ, Pcm
 from transcriber.engines.base import Capabilities, Retry, Window
@@ -381,6 +381,26 @@ def test_a_caller_who_leaves_takes_his_windows_along(serve: Serve) -> None:
     assert all(entry.future.cancelled() for entry in waiting)
     assert service._admission.requests == 0
     assert service._admission.waiting_s == 0.0
+
+
+def test_a_caller_is_looked_for_once_a_second_and_no_oftener(serve: Serve) -> None:
+    """Each look is a call into the kernel, and a window would be one."""
+    clock = itertools.count(0.0, 0.01)
+    looked_s: list[float] = []
+
+    def has_left() -> bool:
+        looked_s.append(next(clock))
+        return False
+
+    service = serve(FakeEngine(), REQUEST_TIMEOUT_SECONDS="1e9")
+    service._clock = lambda: next(clock)
+    with service.admit() as ticket:
+        service.transcribe(LongFile(1800).upload(), OPTIONS, ticket=ticket, has_left=has_left)
+
+    apart_s = np.diff([0.0, *looked_s, next(clock)])
+    assert len(looked_s) > 3
+    assert apart_s[:-1].min() >= LOOK_ROUND_S
+    assert apart_s.max() < 2 * LOOK_ROUND_S
 
 
 def test_bytes_inside_a_request_are_read_too(serve: Serve) -> None:
