@@ -1,7 +1,8 @@
 """Measure the container under load, beside the usual ways of serving Whisper, in one run on this machine.
 
 Starts this container and the baselines of scripts/baselines with one model, and lets them take turns under every load,
-so that a machine whose speed drifts treats all alike; while one is measured the others are frozen. The loads: 1, 5, 10
+so that a machine whose speed drifts treats all alike; while one is measured the others are frozen. Each round has
+servers of its own, since those of the same code differ, by where their memory happens to lie. The loads: 1, 5, 10
 and 20 callers with recordings of 15, 30 and 60 s; a fixed rate of arrivals; short requests beside a ten-minute
 recording; /ping with as many requests in flight as are let in; the memory that a large upload takes.
 
@@ -20,7 +21,7 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -70,6 +71,9 @@ LOGS = ROOT / "build" / "benchmark" / "logs"
 SHORT_S = 5
 CROWD = 64
 """Requests that the container lets in at once (MAX_REQUESTS_IN_FLIGHT)."""
+
+CROWDED = frozenset({OURS, GIVEN})
+"""The baselines are spared the crowd: with four threads they would answer no ping for a minute, and prove nothing."""
 
 SWEEP_S = 1.0
 """For each of the roofline's some twenty ways of using the device, once. The best are measured in turns with the
@@ -161,18 +165,43 @@ def choice_of(arguments: argparse.Namespace, argv: Sequence[str]) -> Choice:
 
 
 def measure(choice: Choice) -> Record:
-    """Start the servers, run everything in turns, stop them."""
+    """Start the servers, run everything in turns and stop them, round after round."""
     cutter = Cutter()
     material = {length_s: cutter.cuts(length_s) for length_s in sorted({SHORT_S, *choice.recordings_s})}
-    with ExitStack() as stack:
-        sides = [stack.enter_context(side) for side in starting(choice)]
-        words = {side.name: warm_up(side, material) for side in sides}
-        for side in sides:
-            side.freeze()
-        progress = stack.enter_context(tqdm(unit="load"))
-        turns, rooflines = run_rounds(choice, sides, material, long=cutter.long(), progress=progress)
-        ours = next((side for side in sides if side.name == OURS), None)
-        upload = upload_growth(ours, choice.upload_mib) if ours else None
+    names = (GIVEN,) if choice.url else tuple(name for name in choice.sides if name != ROOFLINE)
+    words: dict[str, int] = {}
+    rooflines: list[Roofline] = []
+    upload = None
+    n_loads = choice.rounds * loads_of_a_round(choice, names) + is_with_roofline(choice)
+    with tqdm(unit="load", total=n_loads) as progress:
+
+        def tell(what: str) -> None:
+            progress.update(bool(progress.desc))  # what was told before is done
+            progress.set_description(what)
+
+        turns = Turns(
+            loads=Loads(
+                callers=choice.callers,
+                recordings={length_s: material[length_s] for length_s in choice.recordings_s},
+                seconds=choice.seconds,
+            ),
+            sides=(),
+            tell=tell,
+        )
+        sweep = None
+        for number in range(choice.rounds):
+            with ExitStack() as stack:
+                turns.sides = [stack.enter_context(side) for side in starting(choice)]
+                words = {side.name: warm_up(side, material) for side in turns.sides}
+                for side in turns.sides:
+                    side.freeze()
+                if is_with_roofline(choice) and sweep is None:
+                    sweep = best_of_the_device(choice, material, tell=tell)
+                rooflines += run_round(choice, turns, material, number=number, sweep=sweep, long=cutter.long())
+                ours = next((side for side in turns.sides if side.name == OURS), None)
+                if ours and number == choice.rounds - 1:
+                    upload = upload_growth(ours, choice.upload_mib)
+        progress.update()
     return Record(
         title=choice.title,
         date=dt.datetime.now(dt.UTC).isoformat(timespec="minutes"),
@@ -183,7 +212,7 @@ def measure(choice: Choice) -> Record:
         seconds=choice.seconds,
         rounds=choice.rounds,
         aims=choice.aims,
-        sides=tuple(side.name for side in sides),
+        sides=names,
         words=words,
         idle_cpu=turns.idle_cpu(),
         recordings=tuple(
@@ -197,54 +226,48 @@ def measure(choice: Choice) -> Record:
     )
 
 
-def run_rounds(
+def is_with_roofline(choice: Choice) -> bool:
+    """Tell whether the device is measured without a server, too."""
+    return ROOFLINE in choice.sides and not choice.url
+
+
+def loads_of_a_round(choice: Choice, names: Sequence[str]) -> int:
+    """Count what `run_round` measures."""
+    of_a_length = len(choice.callers) * len(names) + is_with_roofline(choice)
+    return of_a_length * len(choice.recordings_s) + len(("open", "mix")) * len(names) + len(CROWDED & set(names))
+
+
+def run_round(
     choice: Choice,
-    sides: Sequence[Side],
+    turns: Turns,
     material: Mapping[int, tuple[Recording, ...]],
     *,
+    number: int,
+    sweep: Roofline | None,
     long: Recording,
-    progress: tqdm[None],
-) -> tuple[Turns, list[Roofline]]:
-    """Run every load in every round."""
-
-    def tell(what: str) -> None:
-        progress.update(bool(progress.desc))  # what was told before is done
-        progress.set_description(what)
-
-    turns = Turns(
-        loads=Loads(
-            callers=choice.callers,
-            recordings={length_s: material[length_s] for length_s in choice.recordings_s},
-            seconds=choice.seconds,
-        ),
-        sides=sides,
-        tell=tell,
-    )
-    # The baselines are spared the crowd: with four threads they would answer no ping for a minute, and prove nothing.
-    crowded = [side for side in sides if side.name in {OURS, GIVEN}]
-    with_roofline = ROOFLINE in choice.sides and not choice.url
-    of_a_length = len(choice.callers) * len(sides) + with_roofline
-    of_a_round = of_a_length * len(choice.recordings_s) + len(("open", "mix")) * len(sides) + len(crowded)
-    progress.total = choice.rounds * of_a_round + with_roofline
-    sweep = None
+) -> list[Roofline]:
+    """Run every load once, and return the rooflines measured beside them; `sweep` says how to use the device."""
     rooflines = []
-    if with_roofline:
-        tell("roofline: which workers and batches are best")
-        shortest = min(choice.recordings_s)
-        sweep = roofline(choice, shortest, material[shortest], seconds=min(SWEEP_S, choice.seconds / 4))
 
     def measure_roofline(length_s: int) -> None:
-        tell(f"roofline, {length_s} s")
+        turns.tell(f"roofline, {length_s} s")
         rooflines.append(roofline(choice, length_s, material[length_s], seconds=choice.seconds, among=sweep))
 
-    for number in range(choice.rounds):
-        for length_s in choice.recordings_s:
-            turns.closed(length_s, beside=partial(measure_roofline, length_s) if with_roofline else None)
-        turns.open(rate_per_s=choice.rate_per_s, arrivals=choice.arrivals, seed=number)
-        turns.mix(material[SHORT_S], long=long)
-        turns.crowd(CROWD, sides=crowded)
-    progress.update()
-    return turns, rooflines
+    for length_s in choice.recordings_s:
+        turns.closed(length_s, beside=partial(measure_roofline, length_s) if sweep else None)
+    turns.open(rate_per_s=choice.rate_per_s, arrivals=choice.arrivals, seed=number)
+    turns.mix(material[SHORT_S], long=long)
+    turns.crowd(CROWD, sides=[side for side in turns.sides if side.name in CROWDED])
+    return rooflines
+
+
+def best_of_the_device(
+    choice: Choice, material: Mapping[int, tuple[Recording, ...]], *, tell: Callable[[str], None]
+) -> Roofline:
+    """Try all workers and batches with the shortest recordings."""
+    tell("roofline: which workers and batches are best")
+    shortest = min(choice.recordings_s)
+    return roofline(choice, shortest, material[shortest], seconds=min(SWEEP_S, choice.seconds / 4))
 
 
 def starting(choice: Choice) -> Iterator[AbstractContextManager[Side]]:

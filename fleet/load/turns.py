@@ -57,7 +57,7 @@ class Turns:
 
     Attributes:
         loads: What each of them gets.
-        sides: The servers, frozen to begin with.
+        sides: The servers, frozen to begin with; others of the same names may take their places between two loads.
         tell: Called before each measurement with what it will be.
         mix_log: What our log said while the mix ran.
     """

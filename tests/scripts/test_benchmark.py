@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from fleet.load.errors import CannotMeasure
 from fleet.load.record import from_json, to_json
+from fleet.load.sides import Side
+from fleet.load.turns import Turns
 from scripts import benchmark
 from scripts.load_bench import page
 from tests.conftest import ROOT
@@ -53,6 +56,25 @@ def test_running_server_is_measured_alone(
     assert [(it.recording_s, it.cuts) for it in measured.recordings] == [(5, 8), (10, 8)]
     assert all(it.windows >= it.cuts for it in measured.recordings)
     assert (tmp_path / "a-fake" / "report.md").read_text("utf-8") in capsys.readouterr().out
+
+
+def test_every_round_has_servers_of_its_own(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers of the same code differ, by where their memory happens to lie."""
+    told: list[str] = []
+
+    @contextmanager
+    def side() -> Iterator[Side]:
+        told.append("started")
+        yield Side(name="the server", url=server.url)
+        told.append("stopped")
+
+    monkeypatch.setattr(benchmark, "starting", lambda _choice: iter([side()]))
+    monkeypatch.setattr(Turns, "mix", lambda *_arguments, **_keywords: told.append("measured"))
+    run("--url", server.url, "--out", str(tmp_path), "--title", "A fake", *BRIEF[:-2], "--rounds", "2")
+
+    assert told == ["started", "measured", "stopped"] * 2
 
 
 @pytest.mark.parametrize(
