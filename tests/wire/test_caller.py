@@ -91,7 +91,8 @@ def test_other_failures_of_reading_pass(pair: Pair) -> None:
 def test_a_refused_caller_is_heard_out_up_to_a_limit(pair: Pair) -> None:
     body = io.BytesIO(bytes(HEARD_BYTES + 1_000_000))
 
-    assert not Caller(pair[0]).hear_out(body)
+    Caller(pair[0]).hear_out(body)
+
     assert HEARD_BYTES <= body.tell() < HEARD_BYTES + 1_000_000
     assert pair[0].gettimeout() is None
 
@@ -111,7 +112,7 @@ def test_refused_callers_share_the_time_in_which_they_are_heard() -> None:
 def test_a_refused_caller_who_stops_is_not_waited_for(pair: Pair) -> None:
     pair[1].sendall(b"RIFF")
     with pair[0].makefile("rb") as body:
-        assert not Caller(pair[0]).hear_out(cast("BinaryIO", body))
+        Caller(pair[0]).hear_out(cast("BinaryIO", body))
         assert body.read() == b""  # what reads on does not wait either
 
 
@@ -128,7 +129,7 @@ def test_a_refused_caller_who_never_comes_to_an_end_is_not_waited_for(pair: Pair
     caller.start()
     try:
         with pair[0].makefile("rb") as body:
-            assert not Caller(pair[0]).hear_out(cast("BinaryIO", body))
+            Caller(pair[0]).hear_out(cast("BinaryIO", body))
     finally:
         is_over.set()
         caller.join()
@@ -137,7 +138,7 @@ def test_a_refused_caller_who_never_comes_to_an_end_is_not_waited_for(pair: Pair
 
 
 def test_a_refused_caller_who_was_heard_can_say_more(pair: Pair) -> None:
-    assert Caller(pair[0]).hear_out(io.BytesIO(b"RIFF"))
+    Caller(pair[0]).hear_out(io.BytesIO(b"RIFF"))
     pair[1].sendall(b"GET /ping")
 
     assert pair[0].recv(9) == b"GET /ping"
@@ -151,7 +152,7 @@ def test_gunicorn_is_told_when_the_rest_of_a_body_was_not_heard(pair: Pair) -> N
 
     heard, left = Body(b"RIFF"), Body(bytes(HEARD_BYTES + 1_000_000))
 
-    assert Caller(pair[0]).hear_out(heard)
-    assert not heard.failed
-    assert not Caller(pair[0]).hear_out(left)
-    assert left.failed
+    Caller(pair[0]).hear_out(heard)
+    Caller(pair[0]).hear_out(left)
+
+    assert (heard.failed, left.failed) == (False, True)

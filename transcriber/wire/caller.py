@@ -84,15 +84,12 @@ class Caller:
         finally:
             _limit_silence(connection, 0)
 
-    def hear_out(self, body: BinaryIO) -> bool:
+    def hear_out(self, body: BinaryIO) -> None:
         """Read the rest of a refused body, up to a limit in bytes and in time; after that nobody can read on.
 
         Args:
             body: Where it comes from. If it is gunicorn's own and the rest is not heard, it is marked as failed, so
                 that gunicorn takes nothing that still comes for the next request.
-
-        Returns:
-            Whether that was all of it.
 
         Raises:
             OSError: The caller has gone.
@@ -122,10 +119,8 @@ class Caller:
                 watching.join()
         if left <= 0:
             self._stop_reading()
-        is_whole = left > 0 and not is_given_up.is_set()
-        if not is_whole and hasattr(body, "failed"):
+        if (left <= 0 or is_given_up.is_set()) and hasattr(body, "failed"):
             body.failed = True
-        return is_whole
 
     def _stop_reading(self) -> None:
         if self._connection is not None:
