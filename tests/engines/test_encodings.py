@@ -62,9 +62,10 @@ class PretendedCuda:
         return getattr(self._model, name)
 
 
-def on_cuda(engine: WhisperEngine, *, largest_batch: int = 8, replicas: int = 1, **pretence: int) -> WhisperEngine:
+def with_model(engine: WhisperEngine, model: Any, *, largest_batch: int = 8, replicas: int = 1) -> WhisperEngine:
+    """Return an engine for which CTranslate2 tells the languages."""
     whisper = copy(engine._whisper)
-    whisper.model = PretendedCuda(engine._model, **pretence)
+    whisper.model = model
     return WhisperEngine(
         whisper,
         vocabulary_size=engine._vocabulary_size,
@@ -72,6 +73,11 @@ def on_cuda(engine: WhisperEngine, *, largest_batch: int = 8, replicas: int = 1,
         replicas=replicas,
         suppressed=engine._suppressed,
     )
+
+
+def on_cuda(engine: WhisperEngine, *, largest_batch: int = 8, replicas: int = 1, **pretence: int) -> WhisperEngine:
+    model = PretendedCuda(engine._model, **pretence)
+    return with_model(engine, model, largest_batch=largest_batch, replicas=replicas)
 
 
 def asked(engine: WhisperEngine) -> list[str]:
@@ -91,6 +97,12 @@ def works(engine: WhisperEngine, languages: list[str | None], **plan: Any) -> li
 
 
 @pytest.fixture
+def on_cpu(engine: WhisperEngine) -> WhisperEngine:
+    """The same on the CPU, which tells languages as CUDA does."""
+    return with_model(engine, engine._model)
+
+
+@pytest.fixture
 def cuda(engine: WhisperEngine) -> WhisperEngine:
     return on_cuda(engine)
 
@@ -103,27 +115,31 @@ def test_with_known_languages_one_call_encodes_and_decodes(engine: WhisperEngine
 
 
 def test_with_an_unknown_language_what_is_encoded_stays_on_the_device(
-    engine: WhisperEngine, cuda: WhisperEngine
+    engine: WhisperEngine, on_cpu: WhisperEngine, cuda: WhisperEngine
 ) -> None:
     batch = works(engine, ["en", None])
 
-    assert transcribe_batch(cuda, batch) == transcribe_batch(engine, batch)
+    assert transcribe_batch(cuda, batch) == transcribe_batch(on_cpu, batch)
     assert asked(cuda) == ["encode 2 on device", "detect 2", "generate 2 encoded"]
 
 
-def test_words_bring_what_is_encoded_to_the_host(engine: WhisperEngine, cuda: WhisperEngine) -> None:
+def test_words_bring_what_is_encoded_to_the_host(
+    engine: WhisperEngine, on_cpu: WhisperEngine, cuda: WhisperEngine
+) -> None:
     batch = [*works(engine, ["en"], word_timestamps=True), *works(engine, [None])]
 
-    assert transcribe_batch(cuda, batch) == transcribe_batch(engine, batch)
+    assert transcribe_batch(cuda, batch) == transcribe_batch(on_cpu, batch)
     assert asked(cuda) == ["encode 2 to host", "detect 1", "generate 2 encoded", "align"]
 
 
-def test_with_several_devices_nothing_encoded_stays_on_one_of_them(engine: WhisperEngine) -> None:
+def test_with_several_devices_nothing_encoded_stays_on_one_of_them(
+    engine: WhisperEngine, on_cpu: WhisperEngine
+) -> None:
     cuda = on_cuda(engine, devices=2)
     unknown, known = works(engine, [None]), works(engine, ["en"])
 
-    assert transcribe_batch(cuda, unknown) == transcribe_batch(engine, unknown)
-    assert transcribe_batch(cuda, known) == transcribe_batch(engine, known)
+    assert transcribe_batch(cuda, unknown) == transcribe_batch(on_cpu, unknown)
+    assert transcribe_batch(cuda, known) == transcribe_batch(on_cpu, known)
     assert asked(cuda) == ["encode 1 to host", "detect 1", "generate 1 encoded", "generate 1 features"]
 
 
@@ -169,5 +185,14 @@ def test_a_cpu_encodes_windows_singly(demo_model: Path) -> None:
     engine._model = model
     transcribe_batch(engine, works(engine, [None, "de", "en"]))
 
-    assert model.asked == [*["encode 1 to host"] * 3, "detect 1", "generate 3 encoded"]
+    assert model.asked == [*["encode 1 to host"] * 3, "generate 3 encoded"]
     engine.close()
+
+
+def test_a_cpu_asks_ctranslate2_for_languages_where_it_cannot_tell_them(engine: WhisperEngine) -> None:
+    model = PretendedCuda(engine._model)
+    model.device = "cpu"
+    cpu = with_model(engine, model)
+    transcribe_batch(cpu, works(engine, [None, "de", None]))
+
+    assert model.asked == [*["encode 1 to host"] * 3, "detect 2", "generate 3 encoded"]

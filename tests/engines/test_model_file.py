@@ -3,9 +3,10 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from transcriber.engines.model_file import Shape, Variable, packed, read_table, shape_of
+from transcriber.engines.model_file import Shape, Variable, packed, read_table, shape_of, values_of
 from transcriber.errors import ModelUnavailable
 
 
@@ -48,6 +49,33 @@ def test_the_demo_model_is_read(demo_model: Path) -> None:
     assert table.size_bytes == path.stat().st_size
     assert struct.unpack_from("<I", path.read_bytes(), table.count_offset) == (len(table.variables),)
     assert table["decoder/embeddings/weight"].shape == (shape.vocabulary, shape.width)
+
+
+@pytest.mark.parametrize(
+    ("type_id", "stored"),
+    [
+        (0, np.array([[1.5, -2], [0, 0.25]], "<f4").tobytes()),
+        (4, np.array([[1.5, -2], [0, 0.25]], "<f2").tobytes()),
+        (5, np.array([[0x3FC0, 0xC000], [0, 0x3E80]], "<u2").tobytes()),
+    ],
+    ids=["float32", "float16", "bfloat16"],
+)
+def test_values_come_in_32_bits_whatever_the_file_has(tmp_path: Path, type_id: int, stored: bytes) -> None:
+    name = b"WhisperSpec\0"
+    content = packed("before", (3,), 1, b"xyz") + packed("wanted", (2, 2), type_id, stored)
+    path = written(tmp_path, struct.pack(f"<IH{len(name)}sII", 6, len(name), name, 3, 2) + content + bytes(4))
+    wanted = read_table(path)["wanted"]
+
+    assert values_of(path, wanted).tolist() == [[1.5, -2], [0, 0.25]]
+    assert values_of(path, wanted, [1]).tolist() == [[0, 0.25]]
+    assert values_of(path, wanted).dtype == np.float32
+
+
+def test_values_behind_the_end_of_the_file_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, b"four")
+
+    with pytest.raises(ValueError, match="mmap"):
+        values_of(path, Variable(name="wanted", shape=(2, 2), type_id=0))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from transcriber.errors import ModelUnavailable
 
 VERSIONS: Final = range(4, 7)
@@ -16,6 +19,16 @@ VERSIONS: Final = range(4, 7)
 
 WIDTHS: Final = (4, 1, 2, 4, 2, 2)
 """Bytes of a value by CTranslate2's type number: float32, int8, int16, int32, float16, bfloat16."""
+
+FLOAT16: Final = 4
+BFLOAT16: Final = 5
+NUMPY_TYPES: Final = ("<f4", "i1", "<i2", "<i4", "<f2", "<u2")
+"""What numpy reads them as. It has no bfloat16, which is the upper half of a float32."""
+
+Values = npt.NDArray[np.float32]
+
+Rows = slice | Sequence[int]
+EVERY: Final = slice(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +39,14 @@ class Variable:
         shape: Empty for a scalar.
         type_id: CTranslate2's number of the type, an index of `WIDTHS`.
         value: Little-endian, of a scalar; empty for others, which stay in the file.
+        offset: Where the values of such others begin in the file.
     """
 
     name: str
     shape: tuple[int, ...]
     type_id: int
     value: bytes = b""
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +154,20 @@ def shape_of(table: Table) -> Shape:
     )
 
 
+def values_of(path: Path, variable: Variable, rows: Rows = EVERY) -> Values:
+    """Read the values of a variable that is no scalar, or some of its rows, in 32 bits whatever the file has.
+
+    Raises:
+        ValueError: The file is shorter than its table says.
+    """
+    stored = np.memmap(path, NUMPY_TYPES[variable.type_id], mode="r", offset=variable.offset, shape=variable.shape)[
+        rows
+    ]
+    if variable.type_id == BFLOAT16:
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(np.float32)
+
+
 def float_type_of(table: Table) -> int:
     """Return the number of the type in which the file keeps what is never quantized."""
     return table["decoder/layer_norm/gamma"].type_id
@@ -161,8 +190,9 @@ def _variable(file: BinaryIO) -> Variable:
     size_bytes = _number(file, "<I")
     if rank == 0:
         return Variable(name=name, shape=shape, type_id=type_id, value=file.read(size_bytes))
+    offset = file.tell()
     file.seek(size_bytes, 1)
-    return Variable(name=name, shape=shape, type_id=type_id)
+    return Variable(name=name, shape=shape, type_id=type_id, offset=offset)
 
 
 def _text(file: BinaryIO) -> str:

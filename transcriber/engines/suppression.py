@@ -24,7 +24,7 @@ import tokenizers
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
-from transcriber.engines.model_file import Table, float_type_of, packed, read_table, shape_of
+from transcriber.engines.model_file import BFLOAT16, FLOAT16, Table, float_type_of, packed, read_table, shape_of
 from transcriber.engines.weights import MODEL_FILE
 from transcriber.errors import ModelUnavailable
 
@@ -38,8 +38,6 @@ LENT = "transcriber-model-"
 
 COPIES = 3
 """What memory must hold while a model is loaded: the file, what CTranslate2 makes of it, and as much to spare."""
-
-FLOAT16, BFLOAT16 = 4, 5  # CTranslate2's numbers of these types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from transcriber.engines.base import Capabilities, Retry, Window
 from transcriber.engines.encodings import Encodings, encode
 from transcriber.engines.gpu_memory import PeakMemory
 from transcriber.engines.ladder import Attempt
+from transcriber.engines.language import LanguageDetector
 from transcriber.engines.mel import FRAMES_PER_SECOND, HOP_SAMPLES, WINDOW_FRAMES, MelSpectrogram, cut
 from transcriber.engines.prompts import Prompts
 from transcriber.engines.whisper_work import Encoded, WhisperWork
@@ -69,6 +70,7 @@ class WhisperEngine:
         replicas: int,
         suppressed: Sequence[int],
         memory: PeakMemory | None = None,
+        detector: LanguageDetector | None = None,
     ) -> None:
         """Store the loaded model; `whisper_model.load` makes one.
 
@@ -79,6 +81,7 @@ class WhisperEngine:
             replicas: Calls that the model works on at the same time.
             suppressed: Tokens that each call forbids; others may be forbidden by the model itself.
             memory: Measures what the largest batch takes of a CUDA device; None for no measurement.
+            detector: Tells languages on the host, from what has been encoded there; None where CTranslate2 does.
         """
         self._whisper = model
         self._model: ctranslate2.models.Whisper = model.model
@@ -86,6 +89,7 @@ class WhisperEngine:
         self._vocabulary_size = vocabulary_size
         self._suppressed = list(suppressed)
         self._memory = memory
+        self._detector = detector
         self._spectrogram = MelSpectrogram(model.feature_extractor.mel_filters)
         self._multilingual = bool(self._model.is_multilingual)
         self._prompts = Prompts(
@@ -200,16 +204,21 @@ class WhisperEngine:
 
     def _with_languages(self, batch: Sequence[WhisperWork], encoded: Encodings) -> list[WhisperWork]:
         unknown = [i for i, work in enumerate(batch) if work.language is None]
-        told: dict[int, tuple[str, float]] = {}
-        if unknown:
-            rows, positions = encoded.selection(unknown)
-            for i, guesses in zip(positions, self._model.detect_language(rows), strict=True):
-                token, probability = guesses[0]
-                told[i] = (token[2:-2], float(probability))
+        told = self._languages_of(unknown, encoded) if unknown else {}
         return [
             replace(work, language=told[i][0], language_probability=told[i][1]) if work.language is None else work
             for i, work in enumerate(batch)
         ]
+
+    def _languages_of(self, unknown: Sequence[int], encoded: Encodings) -> dict[int, tuple[str, float]]:
+        """Return code and probability for each of these windows, and maybe for others."""
+        if self._detector is not None:
+            return {i: self._detector(row) for i in unknown if (row := encoded.rows[i]) is not None}
+        rows, positions = encoded.selection(unknown)
+        guesses = [each[0] for each in self._model.detect_language(rows)]
+        return {
+            i: (token[2:-2], float(probability)) for i, (token, probability) in zip(positions, guesses, strict=True)
+        }
 
     def _generate(self, batch: Sequence[WhisperWork], encoded: Encodings) -> list[Attempt]:
         prompts = [self._prompts.prompt(work) for work in batch]

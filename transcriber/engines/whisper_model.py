@@ -17,6 +17,7 @@ from faster_whisper import WhisperModel
 
 from transcriber.engines import cuda, gpu_memory, shares, suppression
 from transcriber.engines.gpu_memory import GpuMemory, PeakMemory
+from transcriber.engines.language import detector_of
 from transcriber.engines.model_file import Shape, Table, read_table, shape_of
 from transcriber.engines.priority import lower_priority
 from transcriber.engines.shares import Share
@@ -93,6 +94,9 @@ def _load_on_cpu(source: _Source, settings: Settings) -> WhisperEngine:
         ),
         replicas=share.workers,
         suppressed=suppressed,
+        detector=detector_of(
+            model.model, source.folder, table=source.table, shape=source.shape, vocabulary=source.vocabulary
+        ),
     )
 
 
