@@ -22,7 +22,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +42,7 @@ from fleet.load.record import (  # noqa: E402
     SERIAL,
     Aims,
     Material,
+    Peak,
     Record,
     Roofline,
     from_json,
@@ -50,8 +51,10 @@ from fleet.load.record import (  # noqa: E402
 )
 from fleet.load.report import report_of  # noqa: E402
 from fleet.load.sides import Side, free_port, output_of, started  # noqa: E402
+from fleet.load.slices import Sliced  # noqa: E402
 from fleet.load.turns import Loads, Turns  # noqa: E402
 from fleet.numbers import positive, wholes  # noqa: E402
+from scripts.load_bench.beside import beside_the_roofline  # noqa: E402
 from scripts.load_bench.machine import machine, versions  # noqa: E402
 from scripts.load_bench.material import Cutter  # noqa: E402
 from scripts.load_bench.page import Shelf  # noqa: E402
@@ -80,6 +83,10 @@ SWEEP_S = 1.0
 servers, and as long as they: the best of several short runs would be the luckiest."""
 
 ROOFLINE_WITHIN_S = 1800.0
+
+SLICE_S = 1.0
+"""Short beside the drift of a shared machine's speed, long beside what a program needs to have its caches again."""
+
 LIBRARIES = ("ctranslate2", "faster-whisper", "litserve", "numpy", "onnxruntime", "av")
 
 SHELF = Shelf(
@@ -109,6 +116,7 @@ class Choice:
     rate_per_s: float | None
     arrivals: Arrivals
     upload_mib: int
+    slices: int
     aims: Aims
 
 
@@ -130,6 +138,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--recordings", type=wholes, help="their lengths, in seconds (default: 15,30,60)")
     add("--seconds", type=positive, help="that each load runs on each server in each round (default: 6)")
     add("--rounds", type=int, choices=range(1, 11), metavar="N", help="how often everything is measured (default: 2)")
+    add(
+        "--slices",
+        type=int,
+        choices=range(1, 1001),
+        metavar="N",
+        help="beside the roofline, in each round (default: 20)",
+    )
     add("--rate", type=positive, help="requests/s of the open loop (default: 0.6 of the best closed loop)")
     add("--arrivals", choices=("poisson", "even"), default="poisson", help="of the open loop (default: poisson)")
     add("--quick", action="store_true", help="a little of everything in about a minute; the figures mean nothing")
@@ -160,6 +175,7 @@ def choice_of(arguments: argparse.Namespace, argv: Sequence[str]) -> Choice:
         rate_per_s=arguments.rate,
         arrivals=arguments.arrivals,
         upload_mib=30 if quick else 300,
+        slices=arguments.slices or (2 if quick else 20),
         aims=Aims(times_serial=arguments.want_times, share_of_roofline=arguments.want_share),
     )
 
@@ -171,6 +187,7 @@ def measure(choice: Choice) -> Record:
     names = (GIVEN,) if choice.url else tuple(name for name in choice.sides if name != ROOFLINE)
     words: dict[str, int] = {}
     rooflines: list[Roofline] = []
+    sliced: list[Sliced] = []
     upload = None
     n_loads = choice.rounds * loads_of_a_round(choice, names) + is_with_roofline(choice)
     with tqdm(unit="load", total=n_loads) as progress:
@@ -199,6 +216,8 @@ def measure(choice: Choice) -> Record:
                     sweep = best_of_the_device(choice, material, tell=tell)
                 rooflines += run_round(choice, turns, material, number=number, sweep=sweep, long=cutter.long())
                 ours = next((side for side in turns.sides if side.name == OURS), None)
+                if ours and sweep:
+                    sliced += in_slices(choice, ours, material, sweep=sweep, tell=tell)
                 if ours and number == choice.rounds - 1:
                     upload = upload_growth(ours, choice.upload_mib)
         progress.update()
@@ -223,6 +242,7 @@ def measure(choice: Choice) -> Record:
         rooflines=tuple(rooflines),
         batch_ms=batch_ms_of(turns.mix_log),
         upload=upload,
+        sliced=tuple(sliced),
     )
 
 
@@ -233,7 +253,8 @@ def is_with_roofline(choice: Choice) -> bool:
 
 def loads_of_a_round(choice: Choice, names: Sequence[str]) -> int:
     """Count what `run_round` measures."""
-    of_a_length = len(choice.callers) * len(names) + is_with_roofline(choice)
+    beside = is_with_roofline(choice) * (1 + (OURS in names))
+    of_a_length = len(choice.callers) * len(names) + beside
     return of_a_length * len(choice.recordings_s) + len(("open", "mix")) * len(names) + len(CROWDED & set(names))
 
 
@@ -259,6 +280,29 @@ def run_round(
     turns.mix(material[SHORT_S], long=long)
     turns.crowd(CROWD, sides=[side for side in turns.sides if side.name in CROWDED])
     return rooflines
+
+
+def in_slices(
+    choice: Choice,
+    ours: Side,
+    material: Mapping[int, tuple[Recording, ...]],
+    *,
+    sweep: Roofline,
+    tell: Callable[[str], None],
+) -> Iterator[Sliced]:
+    """Measure our side beside the roofline, with the most callers and recordings of each length."""
+    for length_s in choice.recordings_s:
+        tell(f"beside the roofline, {length_s} s")
+        with roofline_command(choice, material[length_s], among=[sweep.with_preprocessing]) as command:
+            yield beside_the_roofline(
+                ours,
+                [*command, "--tell", "--encode", sweep.with_preprocessing.encode],
+                material[length_s],
+                callers=max(choice.callers),
+                slices=choice.slices,
+                slice_s=SLICE_S,
+                logs=LOGS,
+            )
 
 
 def best_of_the_device(
@@ -301,20 +345,26 @@ def roofline(
         seconds: For each way of using the device that is tried.
         among: Try only the workers and batches that were best here; None tries all.
     """
+    best = (among.device, among.with_preprocessing) if among else ()
+    with roofline_command(choice, recordings, among=best) as command:
+        written = output_of(ROOFLINE, [*command, "--seconds", str(seconds)], logs=LOGS, within_s=ROOFLINE_WITHIN_S)
+    return roofline_from_json(written, recording_s=length_s)
+
+
+@contextmanager
+def roofline_command(choice: Choice, recordings: Sequence[Recording], *, among: Sequence[Peak]) -> Iterator[list[str]]:
+    """Lend what starts the roofline over these recordings, with the workers and batches of `among`, or with all."""
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for number, recording in enumerate(recordings):
-            path = Path(folder) / f"{length_s}s-{number}.wav"
+            path = Path(folder) / f"{number}.wav"
             path.write_bytes(recording.body)
             paths.append(str(path))
-        command = [sys.executable, str(BASELINES / "roofline.py"), "--model", str(choice.model)]
-        command += ["--recordings", *paths, "--seconds", str(seconds)]
+        command = [sys.executable, str(BASELINES / "roofline.py"), "--model", str(choice.model), "--recordings", *paths]
         if among:
-            best = (among.device, among.with_preprocessing)
-            command += ["--workers", *sorted({str(peak.workers) for peak in best})]
-            command += ["--batches", *sorted({str(peak.batch) for peak in best})]
-        written = output_of(ROOFLINE, command, logs=LOGS, within_s=ROOFLINE_WITHIN_S)
-    return roofline_from_json(written, recording_s=length_s)
+            command += ["--workers", *sorted({str(peak.workers) for peak in among})]
+            command += ["--batches", *sorted({str(peak.batch) for peak in among})]
+        yield command
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from fleet.load.errors import CannotMeasure
+from fleet.load.slices import Share, Sliced, share_of
 from fleet.load.summary import Summary
 
 Kind = Literal["closed", "open", "mix", "crowd"]
@@ -61,12 +62,20 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peak:
-    """The most windows a second, and what it took: windows in a call, calls at once, threads for each."""
+    """The most windows a second, and what it took.
+
+    Attributes:
+        batch: Windows in a call.
+        workers: Calls at once.
+        threads: For each of them.
+        encode: Whether the encoder got the windows of a call `singly` or `together`.
+    """
 
     windows_per_s: float
     batch: int
     workers: int
     threads: int
+    encode: str = "singly"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +124,7 @@ class Record:
         idle_cpu: Part of a core that each server used while others were measured.
         batch_ms: How long a batch of ours took beside the long recording; None when its log could not be read.
         upload: None when it was not measured.
+        sliced: Ours beside the roofline, in slices, with processes of their own in each round.
     """
 
     title: str
@@ -134,6 +144,7 @@ class Record:
     rooflines: tuple[Roofline, ...] = ()
     batch_ms: float | None = None
     upload: Upload | None = None
+    sliced: tuple[Sliced, ...] = ()
 
     def select(self, kind: Kind, *, side: str | None = None, recording_s: int | None = None) -> Iterator[Measured]:
         """Yield what was measured, in the order of `sides`; None means any."""
@@ -159,6 +170,10 @@ class Record:
         """Return the roofline with preprocessing, on average over the rounds; None when it was not measured."""
         found = [it.with_preprocessing.windows_per_s for it in self.rooflines if it.recording_s == recording_s]
         return sum(found) / len(found) if found else None
+
+    def share_of_roofline(self, recording_s: int) -> Share | None:
+        """Return which part of the roofline with preprocessing ours came to in slices; None when not measured."""
+        return share_of(it for it in self.sliced if it.recording_s == recording_s)
 
     def windows_per_request(self, recording_s: int) -> float:
         """Return how many windows a recording of that length makes, on average."""

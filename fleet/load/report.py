@@ -21,7 +21,8 @@ def report_of(record: Record, *, pictures: str | None = None) -> str:
     """
     sections = [_head(record), _verdicts(record), throughput(record), picture_links(pictures)]
     sections += [closed(record, length_s) for length_s in record.lengths_s("closed")]
-    sections += [_open(record), _mix(record), _roofline(record), _crowd(record), _upload(record), conditions(record)]
+    sections += [_open(record), _mix(record), _roofline(record), _sliced(record), _crowd(record), _upload(record)]
+    sections.append(conditions(record))
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -110,6 +111,26 @@ def _roofline(record: Record) -> str:
     ]
     head = ("roofline, windows/s", "model alone", "batch × workers × threads", "with preprocessing", "batch × ...")
     return table(head, rows)
+
+
+def _sliced(record: Record) -> str:
+    if not record.sliced:
+        return ""
+    first = record.sliced[0]
+    rows = []
+    for length_s in dict.fromkeys(it.recording_s for it in record.sliced):
+        pairs = [it for it in record.sliced if it.recording_s == length_s]
+        figures = (
+            [f"{it.server_per_s:.2f}" for it in pairs],
+            [f"{it.roofline_per_s:.2f}" for it in pairs],
+            [f"{it.share:.3f}" for it in pairs],
+        )
+        rows.append((f"{length_s} s", *map(" · ".join, figures), str(record.share_of_roofline(length_s))))
+    return (
+        f"This container with {first.callers} callers beside the roofline with preprocessing, a pair of fresh "
+        f"processes in each round, {first.slices} slices of {first.slice_s:g} s for each of them in turns:\n\n"
+        + table(("windows/s", "this container", "roofline", "part of the roofline", "mean"), rows)
+    )
 
 
 def _crowd(record: Record) -> str:

@@ -118,6 +118,15 @@ def started(
         yield side
 
 
+@contextmanager
+def running(name: str, command: Sequence[str], *, logs: Path) -> Iterator[Side]:
+    """Start a program that is no server and writes to its log, in a process group of its own; stop it afterwards."""
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{name}.log"
+    with log.open("wb") as file, _group(command, stdout=file.fileno(), stderr=subprocess.DEVNULL) as process:
+        yield Side(name=name, url="", process=process, log=log)
+
+
 def output_of(name: str, command: Sequence[str], *, logs: Path, within_s: float) -> str:
     """Run a program to its end and return what it writes; it is stopped on every other way out.
 

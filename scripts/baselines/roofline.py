@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,7 @@ from tqdm import tqdm
 from scripts.baselines.bare_device import Device, Plan, Preprocessing, Stock, feed, feed_and_make, total
 from scripts.baselines.baseline import device_of, parser_of
 from transcriber.engines import cuda, environment
+from transcriber.engines.mel import Mel
 
 CPU_BATCHES = (1, 2, 4, 8, 16)
 CUDA_BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -69,6 +71,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads of each worker (default: the cores shared out)")
     parser.add_argument("--batches", type=int, nargs="+", help="windows in a batch (default: 1 to 16, on cuda to 64)")
     parser.add_argument(
+        "--tell",
+        action="store_true",
+        help="go on until stopped, with one number of workers and of windows in a batch, and with preprocessing; write "
+        "a byte for each window that was read",
+    )
+    parser.add_argument("--encode", choices=("singly", "together"), help="of a batch (default: both are tried)")
+    parser.add_argument(
         "--as-served",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -77,7 +86,37 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.as_served:
         run_as_served(device_of(arguments))
+    if arguments.tell:
+        tell(arguments)
     print(json.dumps(measure(arguments)))
+
+
+class TellingDevice(Device):
+    """A device that writes a byte for each window once it has read it."""
+
+    def read(self, batch: Sequence[Mel], *, encode: str) -> None:
+        """Read a batch, and say so."""
+        super().read(batch, encode=encode)
+        os.write(sys.stdout.fileno(), b"." * len(batch))
+
+
+def tell(arguments: argparse.Namespace) -> None:
+    """Keep the device busy until somebody stops this process."""
+    prepare(arguments)
+    plan = next(plans_of(arguments))
+    feed_and_make(
+        TellingDevice(arguments, workers=plan.workers, threads=plan.threads),
+        plan,
+        Preprocessing(mels_of(arguments.model)),
+        [path.read_bytes() for path in arguments.recordings],
+        seconds=math.inf,
+    )
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Make CUDA's libraries known where they will be needed."""
+    if device_of(arguments) == "cuda":
+        cuda.prepare((0,))
 
 
 def run_as_served(device: str) -> None:
@@ -89,8 +128,7 @@ def run_as_served(device: str) -> None:
 
 def measure(arguments: argparse.Namespace) -> dict[str, object]:
     """Try every plan without preprocessing, the best of them with it, and return what is printed."""
-    if device_of(arguments) == "cuda":
-        cuda.prepare((0,))
+    prepare(arguments)
     preprocessing = Preprocessing(mels_of(arguments.model))
     recordings = [path.read_bytes() for path in arguments.recordings]
     windows = [window for recording in recordings for window in preprocessing.windows_of(recording)]
@@ -122,12 +160,13 @@ def plans_of(arguments: argparse.Namespace) -> Iterator[Plan]:
     """Yield every plan that makes sense on the device."""
     if device_of(arguments) == "cuda":
         for workers, batch in itertools.product(arguments.workers or CUDA_WORKERS, arguments.batches or CUDA_BATCHES):
-            yield Plan(workers=workers, threads=1, batch=batch, encode="together")
+            yield Plan(workers=workers, threads=1, batch=batch, encode=arguments.encode or "together")
         return
     cores = len(os.sched_getaffinity(0))
     halvings = [cores >> bits for bits in range(cores.bit_length())]  # such as 8, 4, 2, 1
     for workers, batch in itertools.product(arguments.workers or halvings, arguments.batches or CPU_BATCHES):
-        for encode in ("singly", "together") if batch > 1 else ("singly",):
+        both = ("singly", "together") if batch > 1 else ("singly",)
+        for encode in (arguments.encode,) if arguments.encode else both:
             threads = arguments.threads or max(1, cores // workers)
             yield Plan(workers=workers, threads=threads, batch=batch, encode=encode)
 

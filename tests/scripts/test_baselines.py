@@ -168,6 +168,21 @@ def test_roofline_is_the_best_of_what_was_tried(demo_model: Path, tmp_path: Path
         assert sorted((it["workers"], it["threads"], it["batch"]) for it in tried) == [(1, 1, 1), (2, 1, 1)]
 
 
+def test_roofline_tells_each_window_until_it_is_stopped(demo_model: Path, tmp_path: Path) -> None:
+    arguments: Sequence[str | Path] = ["--model", demo_model, "--recordings", cut_20_s(tmp_path / "clip.wav"), "--tell"]
+    with subprocess.Popen(
+        [sys.executable, FOLDER / "roofline.py", *arguments, "--workers", "1", "--batches", "2", "--encode", "singly"],
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            told = process.stdout.read(4)
+        finally:
+            process.kill()
+
+    assert told == b"...."
+
+
 def test_roofline_of_silence_is_refused_in_one_sentence(demo_model: Path) -> None:
     ended = roofline(demo_model, DATA / "silence.wav", "--no-as-served")
 

@@ -19,6 +19,7 @@ from fleet.load.record import (
     Roofline,
     Upload,
 )
+from fleet.load.slices import Sliced
 from fleet.load.summary import Spread, Summary
 
 CALLERS = (1, 20)
@@ -103,6 +104,12 @@ def record(**changes: Any) -> Record:
         upload=Upload(upload_mib=300, grown_mib=12.5),
     )
     return replace(whole, **changes)
+
+
+def pair(server_per_s: float, *, recording_s: int = 15) -> Sliced:
+    return Sliced(
+        recording_s=recording_s, callers=20, slices=40, slice_s=1.0, server_per_s=server_per_s, roofline_per_s=20.0
+    )
 
 
 def with_cell(whole: Record, kind: Kind, *, side: str = OURS, callers: int | None = None, **changes: Any) -> Record:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fleet.load.report import report_of
-from tests.fleet.load.records import record, with_cell
+from tests.fleet.load.records import pair, record, with_cell
 
 GOLDEN = Path(__file__).parent / "golden" / "report.md"
 
@@ -16,6 +16,15 @@ def test_report_says_everything_that_the_record_holds() -> None:
         GOLDEN.write_text(written, "utf-8")
 
     assert written == GOLDEN.read_text("utf-8")
+
+
+def test_report_shows_each_pair_in_slices() -> None:
+    report = report_of(record(sliced=(pair(19.0), pair(20.0), pair(19.6, recording_s=30))))
+
+    assert "with 20 callers" in report
+    assert "40 slices of 1 s for each" in report
+    assert "| 15 s | 19.00 · 20.00 | 20.00 · 20.00 | 0.950 · 1.000 | 0.975 ± 0.025 |" in report
+    assert "| 30 s | 19.60 | 20.00 | 0.980 | 0.980 |" in report
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_head() -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from fleet.load.record import BATCHED, LITSERVE, OURS, SERIAL, Aims, Record
+from fleet.load.slices import Sliced
 from fleet.load.verdicts import Verdict, verdicts_of
-from tests.fleet.load.records import record, spread, with_cell
+from tests.fleet.load.records import pair, record, spread, with_cell
 
 
 def verdict(whole: Record, figure: str) -> Verdict:
@@ -49,6 +50,20 @@ def test_aims_are_all_met_when_they_are() -> None:
 def test_each_aim_can_be_missed_alone(figure: str, missed: Record) -> None:
     assert verdict(missed, figure).word == "missed"
     assert [one.word for one in verdicts_of(missed)].count("missed") == 1
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said", "word"),
+    [
+        ((pair(18.9), pair(19.3)), "0.955 ± 0.010", "met"),
+        ((pair(18.7), pair(19.1)), "0.945 ± 0.010", "missed"),
+        ((pair(19.0, recording_s=30),), "0.98", "met"),
+    ],
+)
+def test_slices_go_before_turns_where_there_are_any(pairs: tuple[Sliced, ...], said: str, word: str) -> None:
+    found = verdict(record(sliced=pairs), "windows/s against")
+
+    assert (found.measured, found.word) == (said, word)
 
 
 def test_errors_of_others_are_not_ours() -> None:

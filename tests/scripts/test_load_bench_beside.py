@@ -1,0 +1,104 @@
+"""A server beside the roofline: with a clock that is stepped, and with two real processes that do nothing much."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fleet.load.errors import CannotMeasure
+from fleet.load.sides import Side
+from fleet.load.slices import UNDER_WAY_S, Slice
+from scripts.load_bench import beside
+from scripts.load_bench.beside import beside_the_roofline, take_turns
+from tests.fleet.load.conftest import recording
+from tests.fleet.load.fake_server import fake_server
+
+READS = "import os, time\nwhile True: os.write(1, b'.'); time.sleep(0.001)"
+READS_NO_MORE = "import os, time\nos.write(1, b'.' * 100); time.sleep(60)"
+
+
+@dataclass
+class Lane:
+    name: str
+    told: list[str] = field(default_factory=list)
+
+    def thaw(self) -> None:
+        self.told.append(f"{self.name} on")
+
+    def freeze(self) -> None:
+        self.told.append(f"{self.name} off")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def test_one_at_a_time_is_thawed_and_another_is_first_each_time() -> None:
+    clock, told = Clock(), []
+    lanes = [Lane("a", told), Lane("b", told)]
+    taken = take_turns(lanes, count=2, slice_s=1.0, clock=clock, sleep=clock.sleep)
+
+    assert told == ["a on", "a off", "b on", "b off", "b on", "b off", "a on", "a off"]
+    step = 1 + UNDER_WAY_S
+    assert taken[0] == [Slice(began_s=0, ended_s=1), Slice(began_s=3 * step, ended_s=3 * step + 1)]
+    assert [len(each) for each in taken] == [2, 2]
+
+
+def test_whoever_is_thawed_when_it_ends_early_is_frozen() -> None:
+    lane = Lane("a")
+
+    def ends(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take_turns([lane], count=2, slice_s=1.0, sleep=ends)
+    assert lane.told == ["a on", "a off"]
+
+
+def measured(tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch, **server: object) -> beside.Sliced:
+    monkeypatch.setattr(beside, "SETTLE_S", 0.05)
+    with fake_server() as fake:
+        for name, value in server.items():
+            setattr(fake, name, value)
+        return beside_the_roofline(
+            Side(name="ours", url=fake.url),
+            [sys.executable, "-c", program],
+            (recording(windows=3),),
+            callers=2,
+            slices=2,
+            slice_s=0.05,
+            logs=tmp_path,
+        )
+
+
+def test_both_are_counted_by_the_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = measured(tmp_path, READS, monkeypatch)
+
+    assert (pair.recording_s, pair.callers, pair.slices, pair.slice_s) == (15, 2, 2, 0.05)
+    assert pair.server_per_s > 0
+    assert 0 < pair.roofline_per_s <= 1000
+
+
+def test_a_roofline_that_reads_nothing_more_is_no_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CannotMeasure, match="one of the two did nothing"):
+        measured(tmp_path, READS_NO_MORE, monkeypatch)
+
+
+def test_a_roofline_that_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CannotMeasure, match="roofline-slices ended with status 3"):
+        measured(tmp_path, "raise SystemExit(3)", monkeypatch)
+
+
+def test_a_server_that_fails_is_no_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CannotMeasure, match="ours beside the roofline: 500 broken"):
+        measured(tmp_path, READS, monkeypatch, status=500, body=b"broken")
