@@ -2,7 +2,8 @@
 
 Encode, detect the language, search (beam 5, temperature 0, timestamps): what a window of the container's default
 request costs the device, at every sensible number of workers and windows in a batch, all workers busy all the time.
-The best of it is what no server can pass. With preprocessing the windows are made from the recordings' bytes meanwhile,
+The best of it is what no server can pass that asks as much of CTranslate2; the container tells the language of small
+models without it (docs/decisions/0016). With preprocessing the windows are made from the recordings' bytes meanwhile,
 by the container's own functions on as many threads as there are cores: what a whole server could reach if HTTP and
 scheduling were free. A window is counted for each passage of speech; a container that reads a passage on, or tries a
 doubtful window again, needs more.
