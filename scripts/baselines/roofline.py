@@ -89,7 +89,8 @@ def main() -> None:
         run_as_served(device_of(arguments))
     if arguments.tell:
         tell(arguments)
-    print(json.dumps(measure(arguments)))
+    else:
+        print(json.dumps(measure(arguments)))
 
 
 class TellingDevice(Device):

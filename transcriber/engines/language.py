@@ -26,6 +26,7 @@ import ctranslate2
 import numpy as np
 
 from transcriber.engines.model_file import EVERY, Rows, Shape, Table, Values, values_of
+from transcriber.engines.suppression import BIAS
 from transcriber.engines.weights import MODEL_FILE
 from transcriber.engines.whisper_work import Encoded
 
@@ -43,6 +44,7 @@ COPY_BYTES = 100 * 1024 * 1024
 
 FLOAT_BYTES = 4
 
+EMBEDDINGS = "decoder/embeddings"
 POSITIONS = "decoder/position_encodings/encodings"
 
 KNOWN_DECODER: Mapping[str, int] = {
@@ -175,13 +177,9 @@ class _Weights:
 
     def choice(self, tokens: Sequence[int]) -> _Linear:
         """Return the last product, for a few tokens. Its matrix is mostly that of the embeddings, under one name."""
-        projection = "decoder/projection"
-        own = projection if f"{projection}/weight" in self._table else "decoder/embeddings"
-        bias = f"{projection}/bias"
-        has_bias = bias in self._table
-        return _Linear(
-            self.matrix(own, tokens), self.values(bias, tokens) if has_bias else np.zeros(len(tokens), np.float32)
-        )
+        own = "decoder/projection" if "decoder/projection/weight" in self._table else EMBEDDINGS
+        bias = self.values(BIAS, tokens) if BIAS in self._table else np.zeros(len(tokens), np.float32)
+        return _Linear(self.matrix(own, tokens), bias)
 
 
 class _Layer:
@@ -234,7 +232,7 @@ class _Decoder:
         heads = weights.number("decoder/num_heads")
         names = [f"decoder/layer_{i}" for i in range(shape.decoder_layers)]
         self._layers = [_Layer(weights, name, heads=heads, width=shape.width) for name in names]
-        embedding = weights.matrix("decoder/embeddings", [start]) + weights.values(POSITIONS, [0])
+        embedding = weights.matrix(EMBEDDINGS, [start]) + weights.values(POSITIONS, [0])
         self._hidden, self._asked = self._layers[0].ask(embedding[0])  # whatever the frames are
         self._norm = weights.norm("decoder/layer_norm")
         self._choice = weights.choice(choices)

@@ -160,9 +160,8 @@ def values_of(path: Path, variable: Variable, rows: Rows = EVERY) -> Values:
     Raises:
         ValueError: The file is shorter than its table says.
     """
-    stored = np.memmap(path, NUMPY_TYPES[variable.type_id], mode="r", offset=variable.offset, shape=variable.shape)[
-        rows
-    ]
+    whole = np.memmap(path, NUMPY_TYPES[variable.type_id], mode="r", offset=variable.offset, shape=variable.shape)
+    stored = whole[rows]
     if variable.type_id == BFLOAT16:
         return (stored.astype(np.uint32) << 16).view(np.float32)
     return stored.astype(np.float32)
