@@ -313,6 +313,17 @@ def test_only_the_recordings_first_window_has_the_initial_prompt(read: Read) -> 
     assert not any(window.is_first for window in engine.windows if window.start_sample)
 
 
+def test_each_window_says_how_many_others_there_are(read: Read) -> None:
+    """Of its own request, ready or on their way; those of other requests are not known one by one."""
+    together = [[tape(Span(0, RATE_HZ)), tape(Span(2 * RATE_HZ, 3 * RATE_HZ)), tape(Span(4 * RATE_HZ, 5 * RATE_HZ))]]
+    engine, lone = FakeEngine(largest_batch=8), FakeEngine()
+    read(engine, together, language="en")
+    read(lone, [[], *passages(3)], language="en")
+
+    assert [window.others for window in engine.windows] == [2, 2, 2]
+    assert [window.others for window in lone.windows] == [0]
+
+
 def test_what_a_window_left_unsettled_is_read_again_from_there(read: Read) -> None:
     engine = FakeEngine(behave=lambda window: heard(window, consumed_s=4.0 if window.start_sample == 0 else None))
     pieces = read(engine, passages(10))

@@ -286,6 +286,7 @@ class Reader(Generic[Work]):
                 decoding=self.options.decoding,
                 context=place.context,
                 is_first=place.number == 0 and not place.is_begun,
+                others=self.ticket.others + len(self._flying) + sum(other.is_ready for other in self._places),
             )
         )
         self.effort.prepare_s += self.clock() - started_s

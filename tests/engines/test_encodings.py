@@ -182,7 +182,7 @@ def test_a_cpu_encodes_windows_singly(demo_model: Path) -> None:
     engine = whisper_model.load(demo_model, load({"DEVICE": "cpu", "MAX_CONCURRENT": "1"}))
     model = PretendedCuda(engine._model)
     model.device = "cpu"
-    engine._model = model
+    engine._whisper.model = model
     transcribe_batch(engine, works(engine, [None, "de", "en"]))
 
     assert model.asked == [*["encode 1 to host"] * 3, "generate 3 encoded"]

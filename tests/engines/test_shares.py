@@ -19,6 +19,7 @@ from transcriber.engines.shares import (
     item_bytes,
     largest_by_index,
     on_cpu,
+    wide_on_cpu,
     windows_of_ctranslate2_on_cpu,
     windows_on_cpu,
     windows_on_cuda,
@@ -100,6 +101,27 @@ def test_a_window_of_the_encoders_own_size_decides_for_turbo_and_the_decoders_fo
 )
 def test_a_cpu_is_shared_out_by_the_models_size(model_bytes: int, chosen: dict[str, int], expected: Share) -> None:
     assert on_cpu(cores=8, model_bytes=model_bytes, **chosen) == expected
+
+
+@pytest.mark.parametrize(
+    ("cores", "model_bytes", "chosen", "expected"),
+    [
+        (1, 1, {}, None),
+        (2, 1, {}, Share(1, 2)),
+        (3, 1, {}, Share(1, 3)),
+        (8, 1, {}, Share(2, 4)),
+        (9, 1, {"workers": 3}, Share(2, 4)),
+        (8, SMALL_MODEL_BYTES, {}, None),
+        (8, 1, {"workers": 2}, None),
+        (8, 1, {"threads": 1}, None),
+    ],
+)
+def test_a_batch_of_a_small_model_that_is_alone_gets_more_threads(
+    cores: int, model_bytes: int, chosen: dict[str, int], expected: Share | None
+) -> None:
+    share = on_cpu(cores=cores, model_bytes=model_bytes, **chosen)
+
+    assert wide_on_cpu(share, cores=cores, threads=chosen.get("threads", 0)) == expected
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -238,6 +239,17 @@ def test_marks_of_the_model_that_a_caller_writes_out_are_no_marks(engine: Whispe
     assert max(work.before) < engine._prompts.tokenizer("en", Task.TRANSCRIBE).eot
 
 
+@pytest.mark.parametrize("recording", short_recordings(), ids=lambda recording: recording.path.name)
+def test_a_lone_window_is_read_as_in_company(engine: WhisperEngine, recording: Recording) -> None:
+    """By another copy of the model, with more threads."""
+    works = [engine.prepare(window(sound(recording)))]
+    alone = read(engine, works)
+    with engine._copies.at_work(os.cpu_count() or 1):
+        in_company = read(engine, works)
+
+    assert alone == in_company
+
+
 def test_an_empty_batch_never_reaches_the_device(engine: WhisperEngine) -> None:
     """An empty list of prompts would end the process."""
     with pytest.raises(ModelUnavailable):
@@ -313,7 +325,8 @@ def test_a_window_that_repeats_itself_is_stopped(engine: WhisperEngine) -> None:
     noise = (np.random.default_rng(5).standard_normal(RATE_HZ) * 0.3).astype(np.float32)
     plan = DecodingOptions(temperatures=(1.0,), no_speech_threshold=None)
     work = engine.prepare(window(noise, decoding=plan, language="en"))
-    most = max(len(attempt.tokens) for attempt in engine._generate([work] * 8, encode(engine._model, [work] * 8)))
+    attempts = engine._generate(engine._model, [work] * 8, encode(engine._model, [work] * 8))
+    most = max(len(attempt.tokens) for attempt in attempts)
 
     assert most <= 72
 

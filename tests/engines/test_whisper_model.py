@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from faster_whisper import WhisperModel
 
 from tests.engines.test_model_file import model_file, written
 from transcriber.engines import whisper_model
@@ -144,3 +145,26 @@ def test_a_batch_on_a_cpu_suits_the_library(
     engine = whisper_model.load(demo_model, load({}))
 
     assert engine.capabilities.largest_batch == expected
+
+
+@pytest.mark.parametrize(
+    ("cores", "environ", "expected"),
+    [(2, {}, (2, 1)), (8, {}, (4, 2)), (1, {}, None), (2, {"MAX_THREADS_PER_BATCH": "1"}, None)],
+)
+def test_a_lone_window_of_a_small_model_has_more_threads(
+    demo_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    environ: dict[str, str],
+    expected: tuple[int, int] | None,
+) -> None:
+    asked = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(cores)))
+    monkeypatch.setattr(
+        whisper_model, "WhisperModel", lambda *_, **options: asked.append(options) or WhisperModel(*_, **options)
+    )
+    engine = whisper_model.load(demo_model, load({"DEVICE": "cpu"} | environ))
+    engine.close()
+    threads = [(options["cpu_threads"], options["num_workers"]) for options in asked]
+
+    assert threads == [(1, cores), *([expected] if expected else [])]

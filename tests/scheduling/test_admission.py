@@ -98,3 +98,12 @@ def test_the_advice_is_bounded() -> None:
             pass
 
     assert refusal.value.retry_after_s == LONGEST_RETRY_S
+
+
+def test_a_request_knows_how_many_others_there_are() -> None:
+    admission = Admission(limit_requests=3, limit_waiting_s=9.0, clock=lambda: 0.0)
+    with admission.admit() as first:
+        assert first.others == 0
+        with admission.admit() as second:
+            assert (first.others, second.others) == (1, 1)
+        assert first.others == 0

@@ -104,6 +104,8 @@ class Window:
         decoding: What the caller chose.
         context: The `Hypothesis.context` of the window before, when the caller wants text to depend on it.
         is_first: Whether it is the recording's first window, which the initial prompt stands before.
+        others: How many more may want the device at the same time, as far as the reader knows: the request's own
+            windows, and the other requests of the house.
     """
 
     samples: Samples
@@ -112,6 +114,7 @@ class Window:
     decoding: DecodingOptions
     context: tuple[int, ...] = ()
     is_first: bool = False
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

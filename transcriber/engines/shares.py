@@ -31,6 +31,9 @@ CACHED_MODEL_BYTES = 16 * 1024 * 1024
 """Below this there is nothing to gain with oneDNN, since the weights stay in a core's caches: the demo model has 6 MB,
 tiny in int8, the smallest of OpenAI's, 40."""
 
+WIDE_THREADS = 4
+"""For a batch of a small model that has the cores to itself: as many as faster-whisper takes unless it is told."""
+
 SCORE_BYTES = 4
 BEAM = 5
 """What callers search with unless they say otherwise."""
@@ -82,6 +85,25 @@ def on_cpu(*, cores: int, model_bytes: int, workers: int = 0, threads: int = 0) 
     """
     workers = workers or (cores if model_bytes < SMALL_MODEL_BYTES else 1)
     return Share(workers, threads or max(1, cores // workers))
+
+
+def wide_on_cpu(share: Share, *, cores: int, threads: int = 0) -> Share | None:
+    """Share out a CPU among the few batches of a small model that come while the other cores are idle.
+
+    Args:
+        share: What `on_cpu` says of many.
+        cores: That this process may use.
+        threads: What the operator wants; 0 for no wish.
+
+    Returns:
+        None where a batch has as many threads anyway, or the operator has said how many.
+
+    Example:
+        >>> wide_on_cpu(Share(8, 1), cores=8)
+        Share(workers=2, threads=4)
+    """
+    wide = min(WIDE_THREADS, cores)
+    return Share(cores // wide, wide) if share.threads < wide and not threads else None
 
 
 def windows_on_cpu(model_bytes: int) -> int:

@@ -26,6 +26,7 @@ from faster_whisper import WhisperModel
 from transcriber.audio.waveform import RATE_HZ
 from transcriber.engines import ladder, segments
 from transcriber.engines.base import Capabilities, Retry, Window
+from transcriber.engines.copies import Copies, Wide
 from transcriber.engines.encodings import Encodings, encode
 from transcriber.engines.gpu_memory import PeakMemory
 from transcriber.engines.ladder import Attempt
@@ -71,6 +72,7 @@ class WhisperEngine:
         suppressed: Sequence[int],
         memory: PeakMemory | None = None,
         detector: LanguageDetector | None = None,
+        wide: Wide | None = None,
     ) -> None:
         """Store the loaded model; `whisper_model.load` makes one.
 
@@ -82,8 +84,10 @@ class WhisperEngine:
             suppressed: Tokens that each call forbids; others may be forbidden by the model itself.
             memory: Measures what the largest batch takes of a CUDA device; None for no measurement.
             detector: Tells languages on the host, from what has been encoded there; None where CTranslate2 does.
+            wide: The same model for a batch that has the cores to itself; None where `model` takes them all anyway.
         """
         self._whisper = model
+        self._copies = Copies(model, wide)
         self._model: ctranslate2.models.Whisper = model.model
         self._on_cpu = self._model.device == "cpu"
         self._vocabulary_size = vocabulary_size
@@ -118,6 +122,7 @@ class WhisperEngine:
             n_frames=max(1, n_frames),
             decoding=window.decoding,
             before=self._prompts.text_before(window),
+            others=window.others,
             language=window.language if self._multilingual else "en",
         )
 
@@ -132,13 +137,16 @@ class WhisperEngine:
     def transcribe(self, batch: Sequence[WhisperWork]) -> list[Hypothesis | Retry[WhisperWork]]:
         """Encode what is not encoded yet, tell the languages not known yet, decode all, align the words asked for."""
         try:
-            encoded = encode(self._model, batch)
-            batch = self._with_languages(batch, encoded)
-            attempts = self._generate(batch, encoded)
-            return [
-                self._judge(work, attempt, row)
-                for work, attempt, row in zip(batch, attempts, encoded.rows, strict=True)
-            ]
+            with self._copies.at_work():
+                others = max((work.others for work in batch), default=0)
+                encoded = encode(self._copies.encoder(others=others), batch)
+                batch = self._with_languages(batch, encoded)
+                decoder = self._copies.decoder(others=others)
+                attempts = self._generate(decoder.model, batch, encoded)
+                return [
+                    self._judge(decoder, work, attempt, row)
+                    for work, attempt, row in zip(batch, attempts, encoded.rows, strict=True)
+                ]
         except (RuntimeError, MemoryError) as error:
             raise _device_fault(error) from error
 
@@ -149,7 +157,9 @@ class WhisperEngine:
         batch at the same time as the others; then all run the largest batch, which is halved until it fits.
         """
         if self._on_cpu:
-            self._run_every_path()
+            for paths in self._copies.each():
+                with paths:
+                    self._run_every_path()
             return
         with ThreadPoolExecutor(self.capabilities.replicas, thread_name_prefix="model-warm-up") as workers:
             for done in [workers.submit(self._run_every_path) for _ in range(self.capabilities.replicas)]:
@@ -198,7 +208,7 @@ class WhisperEngine:
 
     def close(self) -> None:
         """Unload the model from the device."""
-        self._model.unload_model()
+        self._copies.unload()
 
     # -- the device
 
@@ -220,7 +230,9 @@ class WhisperEngine:
             i: (token[2:-2], float(probability)) for i, (token, probability) in zip(positions, guesses, strict=True)
         }
 
-    def _generate(self, batch: Sequence[WhisperWork], encoded: Encodings) -> list[Attempt]:
+    def _generate(
+        self, model: ctranslate2.models.Whisper, batch: Sequence[WhisperWork], encoded: Encodings
+    ) -> list[Attempt]:
         prompts = [self._prompts.prompt(work) for work in batch]
         if not prompts or any(not 0 <= token < self._vocabulary_size for prompt in prompts for token in prompt):
             raise ModelUnavailable("the model's tokenizer and vocabulary do not belong together; convert it again")
@@ -230,7 +242,7 @@ class WhisperEngine:
             if temperature > 0
             else {"beam_size": batch[0].decoding.beam_size, "patience": 1}
         )
-        results = self._model.generate(
+        results = model.generate(
             encoded.whole(),
             prompts,
             length_penalty=1,
@@ -258,7 +270,9 @@ class WhisperEngine:
 
     # -- from tokens to a hypothesis
 
-    def _judge(self, work: WhisperWork, attempt: Attempt, row: Encoded | None) -> Hypothesis | Retry[WhisperWork]:
+    def _judge(
+        self, model: WhisperModel, work: WhisperWork, attempt: Attempt, row: Encoded | None
+    ) -> Hypothesis | Retry[WhisperWork]:
         options = work.decoding
         attempts = (*work.attempts, attempt)
         if ladder.is_doubtful(attempt, options):
@@ -268,7 +282,7 @@ class WhisperEngine:
         if ladder.is_silence(attempt, options):
             return segments.silence(work)
         return segments.hypothesis(
-            self._whisper,
+            model,
             self._prompts.tokenizer(work.language or "en", options.task),
             work,
             attempt,

@@ -16,6 +16,7 @@ import tokenizers
 from faster_whisper import WhisperModel
 
 from transcriber.engines import cuda, gpu_memory, shares, suppression
+from transcriber.engines.copies import Wide
 from transcriber.engines.gpu_memory import GpuMemory, PeakMemory
 from transcriber.engines.language import detector_of
 from transcriber.engines.model_file import Shape, Table, read_table, shape_of
@@ -72,23 +73,25 @@ def load(folder: Path, settings: Settings) -> WhisperEngine:
 
 
 def _load_on_cpu(source: _Source, settings: Settings) -> WhisperEngine:
-    share = shares.on_cpu(
-        cores=len(os.sched_getaffinity(0)),
-        model_bytes=source.table.size_bytes,
-        workers=settings.max_concurrent,
-        threads=settings.max_threads_per_batch,
-    )
+    cores, threads = len(os.sched_getaffinity(0)), settings.max_threads_per_batch
+    size = source.table.size_bytes
+    share = shares.on_cpu(cores=cores, model_bytes=size, workers=settings.max_concurrent, threads=threads)
+    alone = shares.wide_on_cpu(share, cores=cores, threads=threads)
     # In a thread of its own: CTranslate2's workers inherit its priority, and the caller's threads, which answer /ping
     # and prepare the next windows, go before them.
     with ThreadPoolExecutor(1, thread_name_prefix="model-background", initializer=lower_priority) as background:
         model, suppressed = background.submit(_load_model, source, settings, device="cpu", share=share).result()
+        wide = None
+        if alone:
+            copy, _ = background.submit(_load_model, source, settings, device="cpu", share=alone).result()
+            wide = Wide(model=copy, at_once=alone.workers, decodes=size >= shares.CACHED_MODEL_BYTES)
     return WhisperEngine(
         model,
         vocabulary_size=len(source.vocabulary),
         largest_batch=min(
             settings.max_batch_windows
             or shares.windows_of_ctranslate2_on_cpu(
-                source.table.size_bytes, vocabulary=len(source.vocabulary), has_mkl=_multiplies_by_mkl()
+                size, vocabulary=len(source.vocabulary), has_mkl=_multiplies_by_mkl()
             ),
             shares.largest_by_index(source.shape),
         ),
@@ -97,6 +100,7 @@ def _load_on_cpu(source: _Source, settings: Settings) -> WhisperEngine:
         detector=detector_of(
             model.model, source.folder, table=source.table, shape=source.shape, vocabulary=source.vocabulary
         ),
+        wide=wide,
     )
 
 

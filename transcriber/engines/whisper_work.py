@@ -25,6 +25,7 @@ class WhisperWork:
         before: Token ids of the text that stands before the transcript.
         language: Code; None until the model has told.
         language_probability: 1.0 when the caller gave the language.
+        others: How many more may want the device at the same time.
         attempts: What the lower temperatures made of it, all doubtful.
         encoded: The encoder's output, kept so that a retry does not encode again; None while there is none, and on
             CUDA, where encoding again costs less than the way to the host and back.
@@ -36,6 +37,7 @@ class WhisperWork:
     before: tuple[int, ...]
     language: str | None
     language_probability: float = 1.0
+    others: int = 0
     attempts: tuple[Attempt, ...] = ()
     encoded: Encoded | None = None
 

@@ -109,6 +109,11 @@ class Ticket:
         self._weight_s = 0.0
         self.waiting_s = 0.0
 
+    @property
+    def others(self) -> int:
+        """How many other requests are in flight."""
+        return self._admission.requests - 1
+
     def weigh(self, seconds: float) -> None:
         """Say how much audio the request brings in all, settled or not; may be said again as more is known."""
         self.count(seconds - self._weight_s)
