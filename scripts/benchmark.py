@@ -23,7 +23,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -51,10 +51,10 @@ from fleet.load.record import (  # noqa: E402
 )
 from fleet.load.report import report_of  # noqa: E402
 from fleet.load.sides import Side, free_port, output_of, started  # noqa: E402
-from fleet.load.slices import Sliced  # noqa: E402
+from fleet.load.slices import ROOFLINE, Lone, Sliced  # noqa: E402
 from fleet.load.turns import Loads, Turns  # noqa: E402
 from fleet.numbers import positive, wholes  # noqa: E402
-from scripts.load_bench.beside import beside_the_roofline  # noqa: E402
+from scripts.load_bench.beside import Called, in_slices, one_by_one  # noqa: E402
 from scripts.load_bench.machine import machine, versions  # noqa: E402
 from scripts.load_bench.material import Cutter  # noqa: E402
 from scripts.load_bench.page import Shelf  # noqa: E402
@@ -64,7 +64,6 @@ from transcriber.engines.weights import DEMO_FOLDER  # noqa: E402
 
 BASELINES = ROOT / "scripts" / "baselines"
 PROGRAMS = {SERIAL: "serial_server.py", LITSERVE: "litserve_server.py", BATCHED: "batched_server.py"}
-ROOFLINE = "roofline"
 SIDES = (OURS, *PROGRAMS, ROOFLINE)
 GIVEN = "the server"
 """How a server is called that was running already."""
@@ -143,7 +142,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         type=int,
         choices=range(1, 1001),
         metavar="N",
-        help="beside the roofline, in each round (default: 20)",
+        help="of a second for each that takes turns, and requests of a lone caller, in each round (default: 20)",
     )
     add("--rate", type=positive, help="requests/s of the open loop (default: 0.6 of the best closed loop)")
     add("--arrivals", choices=("poisson", "even"), default="poisson", help="of the open loop (default: poisson)")
@@ -188,6 +187,7 @@ def measure(choice: Choice) -> Record:
     words: dict[str, int] = {}
     rooflines: list[Roofline] = []
     sliced: list[Sliced] = []
+    lone: list[Lone] = []
     upload = None
     n_loads = choice.rounds * loads_of_a_round(choice, names) + is_with_roofline(choice)
     with tqdm(unit="load", total=n_loads) as progress:
@@ -215,9 +215,9 @@ def measure(choice: Choice) -> Record:
                 if is_with_roofline(choice) and sweep is None:
                     sweep = best_of_the_device(choice, material, tell=tell)
                 rooflines += run_round(choice, turns, material, number=number, sweep=sweep, long=cutter.long())
+                sliced += slices_of(choice, turns.sides, material, sweep=sweep, tell=tell)
+                lone += lone_of(choice, turns.sides, material, tell=tell)
                 ours = next((side for side in turns.sides if side.name == OURS), None)
-                if ours and sweep:
-                    sliced += in_slices(choice, ours, material, sweep=sweep, tell=tell)
                 if ours and number == choice.rounds - 1:
                     upload = upload_growth(ours, choice.upload_mib)
         progress.update()
@@ -243,6 +243,7 @@ def measure(choice: Choice) -> Record:
         batch_ms=batch_ms_of(turns.mix_log),
         upload=upload,
         sliced=tuple(sliced),
+        lone=tuple(lone),
     )
 
 
@@ -251,9 +252,25 @@ def is_with_roofline(choice: Choice) -> bool:
     return ROOFLINE in choice.sides and not choice.url
 
 
+def is_in_slices(choice: Choice) -> bool:
+    """Tell whether there is something that our side can share slices with."""
+    others = {ROOFLINE, SERIAL} & set(choice.sides) or fewer_callers(choice)
+    return OURS in choice.sides and not choice.url and bool(others)
+
+
+def is_alone(choice: Choice) -> bool:
+    """Tell whether one caller shall ask our side and one request at a time in turns."""
+    return {OURS, SERIAL} <= set(choice.sides) and not choice.url and 1 in choice.callers
+
+
+def fewer_callers(choice: Choice) -> list[int]:
+    """Return with how many callers our side may be busier than with the most; one never fills it."""
+    return sorted({*choice.callers} - {1, max(choice.callers)})
+
+
 def loads_of_a_round(choice: Choice, names: Sequence[str]) -> int:
-    """Count what `run_round` measures."""
-    beside = is_with_roofline(choice) * (1 + (OURS in names))
+    """Count what a round measures."""
+    beside = is_with_roofline(choice) + is_in_slices(choice) + is_alone(choice)
     of_a_length = len(choice.callers) * len(names) + beside
     return of_a_length * len(choice.recordings_s) + len(("open", "mix")) * len(names) + len(CROWDED & set(names))
 
@@ -282,27 +299,53 @@ def run_round(
     return rooflines
 
 
-def in_slices(
+def slices_of(
     choice: Choice,
-    ours: Side,
+    sides: Sequence[Side],
     material: Mapping[int, tuple[Recording, ...]],
     *,
-    sweep: Roofline,
+    sweep: Roofline | None,
     tell: Callable[[str], None],
 ) -> Iterator[Sliced]:
-    """Measure our side beside the roofline, with the most callers and recordings of each length."""
+    """Measure our side with the most callers beside what aims compare it with, recordings of each length.
+
+    That is the roofline, one request at a time with as many callers, and our side with fewer, by a server of its own.
+    """
+    if not is_in_slices(choice):
+        return
+    most = max(choice.callers)
+    with ExitStack() as stack:
+        called = [Called(side=side, callers=most) for side in sides if side.name in (OURS, SERIAL)]
+        for callers in fewer_callers(choice):
+            side = stack.enter_context(starting_ours(choice, log=f"{OURS}-{callers}"))
+            warm_up(side, material)
+            side.freeze()
+            called.append(Called(side=side, callers=callers))
+        for length_s in choice.recordings_s:
+            tell(f"in slices, {length_s} s")
+            with ExitStack() as files:
+                command = None
+                if sweep:
+                    best = sweep.with_preprocessing
+                    command = files.enter_context(roofline_command(choice, material[length_s], among=[best]))
+                    command += ["--tell", "--encode", best.encode]
+                yield in_slices(called, command, material[length_s], slices=choice.slices, slice_s=SLICE_S, logs=LOGS)
+
+
+def lone_of(
+    choice: Choice,
+    sides: Sequence[Side],
+    material: Mapping[int, tuple[Recording, ...]],
+    *,
+    tell: Callable[[str], None],
+) -> Iterator[Lone]:
+    """Ask our side and one request at a time in turns, by one caller, recordings of each length."""
+    if not is_alone(choice):
+        return
     for length_s in choice.recordings_s:
-        tell(f"beside the roofline, {length_s} s")
-        with roofline_command(choice, material[length_s], among=[sweep.with_preprocessing]) as command:
-            yield beside_the_roofline(
-                ours,
-                [*command, "--tell", "--encode", sweep.with_preprocessing.encode],
-                material[length_s],
-                callers=max(choice.callers),
-                slices=choice.slices,
-                slice_s=SLICE_S,
-                logs=LOGS,
-            )
+        tell(f"one caller in turns, {length_s} s")
+        asked = [side for side in sides if side.name in (OURS, SERIAL)]
+        yield one_by_one(asked, material[length_s], requests=choice.slices)
 
 
 def best_of_the_device(
@@ -320,17 +363,23 @@ def starting(choice: Choice) -> Iterator[AbstractContextManager[Side]]:
         yield nullcontext(Side(name=GIVEN, url=choice.url))
         return
     for name in choice.sides:
-        port = free_port()
-        environment: dict[str, str] = {}
         if name == OURS:
-            command = [sys.executable, str(ROOT / "serve")]
-            environment = {"PORT": str(port), "MODEL_ID": str(choice.model)}
+            yield starting_ours(choice)
         elif name in PROGRAMS:
+            port = free_port()
             program = str(BASELINES / PROGRAMS[name])
             command = [sys.executable, program, "--model", str(choice.model), "--port", str(port)]
-        else:
-            continue
-        yield started(name, command, port=port, logs=LOGS, environment=environment)
+            yield started(name, command, port=port, logs=LOGS)
+
+
+@contextmanager
+def starting_ours(choice: Choice, *, log: str = OURS) -> Iterator[Side]:
+    """Start a server of ours and stop it afterwards; another one beside it wants a log of its own."""
+    port = free_port()
+    environment = {"PORT": str(port), "MODEL_ID": str(choice.model)}
+    command = [sys.executable, str(ROOT / "serve")]
+    with started(log, command, port=port, logs=LOGS, environment=environment) as side:
+        yield replace(side, name=OURS)
 
 
 def roofline(

@@ -27,20 +27,31 @@ PAUSE_AFTER_ERROR_S = 0.1
 LOOK_AGAIN_S = 0.1
 
 
-def run(plan: Plan, url: str) -> Run:
+def run(plan: Plan, url: str, *, until: threading.Event | None = None) -> Run:
     """Run one plan from its first request to its last answer, asking /ping all the while.
 
     What is in flight when the time is up is waited for, so that nothing of it disturbs the next plan.
 
+    Args:
+        plan: Who sends what.
+        url: Of the server.
+        until: Ends the plan before its time when it is set.
+
     Raises:
         CannotMeasure: The server went away, or answered 200 with what is no transcript.
     """
-    return drive(plan, lambda: HttpLine(url))
+    return drive(plan, lambda: HttpLine(url), until=until)
 
 
-def drive(plan: Plan, connect: Callable[[], Line], *, clock: Callable[[], float] = time.perf_counter) -> Run:
+def drive(
+    plan: Plan,
+    connect: Callable[[], Line],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    until: threading.Event | None = None,
+) -> Run:
     """Do what `run` does, over any kind of line and on any monotonic clock."""
-    stage = _Stage(connect=connect, clock=clock)
+    stage = _Stage(connect=connect, clock=clock, _is_over=until or threading.Event())
     with stage.open():
         stage.enter(partial(stage.ask_pings, plan.ping_every_s))
         for recording in plan.company:

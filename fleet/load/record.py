@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from fleet.load.errors import CannotMeasure
-from fleet.load.slices import Share, Sliced, share_of
+from fleet.load.slices import ROOFLINE, Lone, Share, Sliced, share_of
 from fleet.load.summary import Summary
 
 Kind = Literal["closed", "open", "mix", "crowd"]
@@ -24,6 +24,7 @@ LABELS = {
     SERIAL: "one request at a time",
     LITSERVE: "LitServe",
     BATCHED: "BatchedInferencePipeline",
+    ROOFLINE: "the roofline with preprocessing",
 }
 
 
@@ -124,7 +125,8 @@ class Record:
         idle_cpu: Part of a core that each server used while others were measured.
         batch_ms: How long a batch of ours took beside the long recording; None when its log could not be read.
         upload: None when it was not measured.
-        sliced: Ours beside the roofline, in slices, with processes of their own in each round.
+        sliced: Ours beside others and the roofline, in slices, with processes of their own in each round.
+        lone: Ours beside others, each asked by one caller, in turns of one request.
     """
 
     title: str
@@ -145,6 +147,7 @@ class Record:
     batch_ms: float | None = None
     upload: Upload | None = None
     sliced: tuple[Sliced, ...] = ()
+    lone: tuple[Lone, ...] = ()
 
     def select(self, kind: Kind, *, side: str | None = None, recording_s: int | None = None) -> Iterator[Measured]:
         """Yield what was measured, in the order of `sides`; None means any."""
@@ -171,9 +174,24 @@ class Record:
         found = [it.with_preprocessing.windows_per_s for it in self.rooflines if it.recording_s == recording_s]
         return sum(found) / len(found) if found else None
 
-    def share_of_roofline(self, recording_s: int) -> Share | None:
-        """Return which part of the roofline with preprocessing ours came to in slices; None when not measured."""
-        return share_of(it for it in self.sliced if it.recording_s == recording_s)
+    def share_in_slices(self, recording_s: int, callers: int, *, of: str, their_callers: int) -> Share | None:
+        """Return how many times the windows/s of another ours came to in slices; None when not measured.
+
+        Args:
+            recording_s: Length of the recordings.
+            callers: Of ours.
+            of: The other: a server, ours too, or `ROOFLINE`.
+            their_callers: The other's; 0 for the roofline.
+        """
+        return share_of(
+            (it.windows_per_s(OURS, callers), it.windows_per_s(of, their_callers))
+            for it in self.sliced
+            if it.recording_s == recording_s
+        )
+
+    def lone_share(self, recording_s: int, *, of: str) -> Share | None:
+        """Return which part of another server's median latency ours came to, in turns of one request."""
+        return share_of((it.p50_ms.get(OURS), it.p50_ms.get(of)) for it in self.lone if it.recording_s == recording_s)
 
     def windows_per_request(self, recording_s: int) -> float:
         """Return how many windows a recording of that length makes, on average."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fleet.load.record import Measured, Record, label_of
+from fleet.load.record import OURS, Measured, Record, label_of
+from fleet.load.slices import Lane, Sliced
 from fleet.load.summary import Spread, Summary
 from fleet.load.verdicts import verdicts_of
 
@@ -21,7 +22,15 @@ def report_of(record: Record, *, pictures: str | None = None) -> str:
     """
     sections = [_head(record), _verdicts(record), throughput(record), picture_links(pictures)]
     sections += [closed(record, length_s) for length_s in record.lengths_s("closed")]
-    sections += [_open(record), _mix(record), _roofline(record), _sliced(record), _crowd(record), _upload(record)]
+    sections += [
+        _open(record),
+        _mix(record),
+        _roofline(record),
+        _sliced(record),
+        _lone(record),
+        _crowd(record),
+        _upload(record),
+    ]
     sections.append(conditions(record))
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -116,20 +125,44 @@ def _roofline(record: Record) -> str:
 def _sliced(record: Record) -> str:
     if not record.sliced:
         return ""
-    first = record.sliced[0]
+    first, most = record.sliced[0], max(it.callers for one in record.sliced for it in one.lanes)
     rows = []
     for length_s in dict.fromkeys(it.recording_s for it in record.sliced):
-        pairs = [it for it in record.sliced if it.recording_s == length_s]
-        figures = (
-            [f"{it.server_per_s:.2f}" for it in pairs],
-            [f"{it.roofline_per_s:.2f}" for it in pairs],
-            [f"{it.share:.3f}" for it in pairs],
-        )
-        rows.append((f"{length_s} s", *map(" · ".join, figures), str(record.share_of_roofline(length_s))))
+        rounds = [it for it in record.sliced if it.recording_s == length_s]
+        for lane in rounds[0].lanes:
+            if (lane.side, lane.callers) != (OURS, most):
+                share = record.share_in_slices(length_s, most, of=lane.side, their_callers=lane.callers)
+                figures = (_rates(rounds, lane.side, lane.callers), _rates(rounds, OURS, most))
+                rows.append((f"{length_s} s", _name(lane), *figures, str(share)))
     return (
-        f"This container with {first.callers} callers beside the roofline with preprocessing, a pair of fresh "
-        f"processes in each round, {first.slices} slices of {first.slice_s:g} s for each of them in turns:\n\n"
-        + table(("windows/s", "this container", "roofline", "part of the roofline", "mean"), rows)
+        f"Windows/s of this container with {most} callers beside others, fresh processes in each round, "
+        f"{first.slices} slices of {first.slice_s:g} s for each of them in turns:\n\n"
+        + table(("recordings", "beside", "its windows/s", "this container's", "times"), rows, words=(0, 1))
+    )
+
+
+def _rates(rounds: Sequence[Sliced], side: str, callers: int) -> str:
+    return " · ".join(f"{it.windows_per_s(side, callers) or 0:.2f}" for it in rounds)
+
+
+def _name(lane: Lane) -> str:
+    return label_of(lane.side) + (f", {lane.callers} callers" if lane.callers else "")
+
+
+def _lone(record: Record) -> str:
+    if not record.lone:
+        return ""
+    rows = []
+    for length_s in dict.fromkeys(it.recording_s for it in record.lone):
+        rounds = [it for it in record.lone if it.recording_s == length_s]
+        for side in rounds[0].p50_ms:
+            if side != OURS:
+                medians = (" · ".join(f"{it.p50_ms[name]:.0f}" for it in rounds) for name in (side, OURS))
+                rows.append((f"{length_s} s", label_of(side), *medians, str(record.lone_share(length_s, of=side))))
+    return (
+        f"One caller who asks this container and another in turns, {record.lone[0].requests} requests each in each "
+        "round, P50 in ms:\n\n"
+        + table(("recordings", "beside", "its P50", "this container's", "times"), rows, words=(0, 1))
     )
 
 

@@ -1,4 +1,4 @@
-"""What two programs came to that ran a second or so each, in turns, in the middle of their work.
+"""What programs came to that ran a second or so each, in turns, in the middle of their work.
 
 A machine that is shared with others changes its speed by a tenth within seconds, more than what is compared. From one
 slice to the next it hardly changes.
@@ -14,6 +14,9 @@ from fleet.load.runs import Sample
 
 UNDER_WAY_S = 0.02
 """How long after a server is frozen an answer may come that it has sent before."""
+
+ROOFLINE = "roofline"
+"""What the program is called that is no server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,33 +39,56 @@ def windows_answered(samples: Iterable[Sample], slices: Sequence[Slice]) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sliced:
-    """A server with recordings of one length, and the roofline, in slices.
+class Lane:
+    """One program in slices.
 
     Attributes:
-        callers: Of the server.
+        side: Which server, or `ROOFLINE`, with preprocessing.
+        callers: Of the server; 0 for the roofline.
+        windows_per_s: In the seconds in which it ran.
+    """
+
+    side: str
+    callers: int
+    windows_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sliced:
+    """Programs with recordings of one length, in slices.
+
+    Attributes:
         slices: How many each of them had.
         slice_s: How long each was.
-        server_per_s: Windows a second in the server's slices.
-        roofline_per_s: In the roofline's, with preprocessing.
     """
 
     recording_s: int
-    callers: int
     slices: int
     slice_s: float
-    server_per_s: float
-    roofline_per_s: float
+    lanes: tuple[Lane, ...]
 
-    @property
-    def share(self) -> float:
-        """The server's part of the roofline."""
-        return self.server_per_s / self.roofline_per_s
+    def windows_per_s(self, side: str, callers: int) -> float | None:
+        """Return what one of them came to; None when it had no slices."""
+        return next((it.windows_per_s for it in self.lanes if (it.side, it.callers) == (side, callers)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lone:
+    """One caller who asks servers in turn, request by request, each frozen while another is asked.
+
+    Attributes:
+        requests: To each of them.
+        p50_ms: Side -> the median latency of its answers.
+    """
+
+    recording_s: int
+    requests: int
+    p50_ms: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """What several pairs of processes came to: the mean, and its standard error; None for one pair."""
+    """What several rounds came to: the mean of a ratio, and its standard error; None for one round."""
 
     mean: float
     error: float | None
@@ -71,9 +97,9 @@ class Share:
         return f"{self.mean:.3f}" + (f" ± {self.error:.3f}" if self.error is not None else "")
 
 
-def share_of(pairs: Iterable[Sliced]) -> Share | None:
-    """Sum up pairs; None for none."""
-    shares = [pair.share for pair in pairs]
+def share_of(rounds: Iterable[tuple[float | None, float | None]]) -> Share | None:
+    """Sum up a figure beside another of the same round; None where no round has both."""
+    shares = [one / other for one, other in rounds if one is not None and other]
     if not shares:
         return None
     error = statistics.stdev(shares) / len(shares) ** 0.5 if len(shares) > 1 else None

@@ -1,24 +1,36 @@
-"""A server under load and the roofline, in slices of a second: which part of it the server comes to."""
+"""Programs side by side, in turns so short that the machine treats all alike."""
 
 from __future__ import annotations
 
+import statistics
+import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from fleet.load.driver import run
+from fleet.load.driver import complaint_of, run
 from fleet.load.errors import CannotMeasure
+from fleet.load.http_line import HttpLine
 from fleet.load.plan import Closed, Plan, Recording
+from fleet.load.record import label_of
+from fleet.load.runs import Run
 from fleet.load.sides import Side, running
-from fleet.load.slices import UNDER_WAY_S, Slice, Sliced, seconds_of, windows_answered
+from fleet.load.slices import ROOFLINE, UNDER_WAY_S, Lane, Lone, Slice, Sliced, seconds_of, windows_answered
+
+Member = TypeVar("Member")
 
 SETTLE_S = 2.0
-"""How long the callers have the machine to themselves before the first slice: some answers, and a queue."""
+"""How long callers have the machine to themselves before the first slice: some answers, and a queue."""
 
 READS_WITHIN_S = 120.0
 """How long the roofline may take to load and to read its first windows."""
+
+NO_END_S = 24 * 3600.0
+"""Callers go on until they are told to stop."""
 
 FIRST_WINDOWS = 8
 LOOK_AGAIN_S = 0.1
@@ -34,60 +46,79 @@ class Frozen(Protocol):
         """Stop it."""
 
 
-def beside_the_roofline(
-    server: Side,
-    roofline: Sequence[str],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """A server, and how many callers it shall have."""
+
+    side: Side
+    callers: int
+
+
+def in_slices(
+    called: Sequence[Called],
+    roofline: Sequence[str] | None,
     recordings: tuple[Recording, ...],
     *,
-    callers: int,
     slices: int,
     slice_s: float,
     logs: Path,
 ) -> Sliced:
-    """Measure both, each in the middle of its work in its own slices and frozen in the other's.
+    """Measure programs, each in the middle of its work in its own slices and frozen in the others'.
 
     Args:
-        server: Frozen, as it will be afterwards.
-        roofline: What starts the roofline, which writes a byte for each window that it has read.
+        called: Servers, frozen, as they will be afterwards; no server twice.
+        roofline: What starts the roofline, which writes a byte for each window that it has read; None leaves it out.
         recordings: What callers send and the roofline reads, all of one length.
-        callers: How many.
         slices: For each of them.
         slice_s: How long each is.
         logs: Folder for what the roofline writes.
 
     Raises:
-        CannotMeasure: One of the two did no work, or the server failed on a request.
+        CannotMeasure: One of them did no work, or a server failed on a request.
     """
-    load = Closed(callers=callers, seconds=SETTLE_S + 2 * slices * slice_s)
-    with running("roofline-slices", roofline, logs=logs) as other, ThreadPoolExecutor(1) as pool:
-        _wait_for_windows(other)
-        other.freeze()
-        server.thaw()
-        calling = pool.submit(run, Plan(load=load, recordings=recordings), server.url)
-        try:
-            time.sleep(SETTLE_S)
-            server.freeze()
-            read = other.log_size()
-            ours, theirs = take_turns([server, other], count=slices, slice_s=slice_s)
-            read = other.log_size() - read
-        finally:
-            server.thaw()  # or its callers would wait for ever
-        ran = calling.result()
-        other.check()
-        server.freeze()
-    failed = [it.complaint for it in ran.samples if it.complaint]
-    answered = windows_answered(ran.samples, ours)
-    if failed or not answered or not read:
-        raise CannotMeasure(
-            f"{server.name} beside the roofline: {failed[0] if failed else 'one of the two did nothing'}"
-        )
-    return Sliced(
+    lanes: list[Lane] = []
+    with ExitStack() as stack:
+        reading = stack.enter_context(_reading(roofline, logs)) if roofline else None
+        read = reading.log_size() if reading else 0
+        programs = [*(it.side for it in called), *([reading] if reading else [])]
+        with _callers(called, recordings) as runs:
+            taken = take_turns(programs, count=slices, slice_s=slice_s)
+        if reading:
+            reading.check()
+            windows = reading.log_size() - read
+            lanes.append(Lane(side=ROOFLINE, callers=0, windows_per_s=windows / seconds_of(taken[-1])))
+    for it, running_, turns in zip(called, runs, taken, strict=False):
+        ran = running_.result()
+        failed = next((sample.complaint for sample in ran.samples if sample.complaint), "")
+        if failed:
+            raise CannotMeasure(f"{it.side.name} in slices: {failed}")
+        windows = windows_answered(ran.samples, turns)
+        lanes.append(Lane(side=it.side.name, callers=it.callers, windows_per_s=windows / seconds_of(turns)))
+    idle = next((lane for lane in lanes if not lane.windows_per_s), None)
+    if idle:
+        raise CannotMeasure(f"{label_of(idle.side)} did nothing in its slices; give it more of them")
+    return Sliced(recording_s=round(recordings[0].duration_s), slices=slices, slice_s=slice_s, lanes=tuple(lanes))
+
+
+def one_by_one(sides: Sequence[Side], recordings: tuple[Recording, ...], *, requests: int) -> Lone:
+    """Ask servers in turn, one request at a time, another one first each time.
+
+    Args:
+        sides: Frozen, as they will be afterwards.
+        recordings: What is sent, in rotation, all of one length.
+        requests: To each of them.
+
+    Raises:
+        CannotMeasure: One of them failed on a request.
+    """
+    latencies_ms: dict[str, list[float]] = {side.name: [] for side in sides}
+    for number in range(requests):
+        for side in _in_turn(sides, number):
+            latencies_ms[side.name].append(_ask(side, recordings[number % len(recordings)]))
+    return Lone(
         recording_s=round(recordings[0].duration_s),
-        callers=callers,
-        slices=slices,
-        slice_s=slice_s,
-        server_per_s=answered / seconds_of(ours),
-        roofline_per_s=read / seconds_of(theirs),
+        requests=requests,
+        p50_ms={name: statistics.median(each) for name, each in latencies_ms.items()},
     )
 
 
@@ -106,7 +137,7 @@ def take_turns(
     """
     taken: list[list[Slice]] = [[] for _ in lanes]
     for number in range(count):
-        for i in ((number + place) % len(lanes) for place in range(len(lanes))):
+        for i in _in_turn(range(len(lanes)), number):
             began_s = clock()
             lanes[i].thaw()
             try:
@@ -118,10 +149,62 @@ def take_turns(
     return taken
 
 
-def _wait_for_windows(roofline: Side) -> None:
-    ends_s = time.monotonic() + READS_WITHIN_S
-    while roofline.log_size() < FIRST_WINDOWS:
-        roofline.check()
-        if time.monotonic() > ends_s:
-            raise CannotMeasure(f"the roofline read nothing within {READS_WITHIN_S:.0f} s")
-        time.sleep(LOOK_AGAIN_S)
+@contextmanager
+def _callers(called: Sequence[Called], recordings: tuple[Recording, ...]) -> Iterator[list[Future[Run]]]:
+    """Put each server under its callers and freeze it; afterwards let all answer what they have begun, and freeze."""
+    is_over = threading.Event()
+    with ThreadPoolExecutor(len(called)) as pool:
+        runs = []
+        try:
+            for it in called:
+                load = Closed(callers=it.callers, seconds=NO_END_S)
+                it.side.thaw()
+                runs.append(pool.submit(run, Plan(load=load, recordings=recordings), it.side.url, until=is_over))
+                time.sleep(SETTLE_S)
+                it.side.freeze()
+            yield runs
+        finally:
+            is_over.set()
+            for it in called:
+                it.side.thaw()  # or its callers would wait for ever
+    for it in called:
+        it.side.check()
+        it.side.freeze()
+
+
+@contextmanager
+def _reading(roofline: Sequence[str], logs: Path) -> Iterator[Side]:
+    """Start the roofline, and freeze it when it is in the middle of its work."""
+    with running("roofline-slices", roofline, logs=logs) as reading:
+        ends_s = time.monotonic() + READS_WITHIN_S
+        while reading.log_size() < FIRST_WINDOWS:
+            reading.check()
+            if time.monotonic() > ends_s:
+                raise CannotMeasure(f"the roofline read nothing within {READS_WITHIN_S:.0f} s")
+            time.sleep(LOOK_AGAIN_S)
+        reading.freeze()
+        yield reading
+
+
+def _ask(side: Side, recording: Recording) -> float:
+    """Thaw a server for one request; return how long it took, in ms."""
+    side.thaw()
+    line = HttpLine(side.url)
+    try:
+        began_s = time.perf_counter()
+        reply = line.ask("POST", "/invocations", recording.body)
+        took_s = time.perf_counter() - began_s
+    finally:
+        line.close()
+        side.freeze()
+    complaint = complaint_of(reply)
+    if complaint:
+        side.check()
+        raise CannotMeasure(f"{side.name}, asked alone: {complaint}")
+    return 1000 * took_s
+
+
+def _in_turn(members: Sequence[Member], number: int) -> list[Member]:
+    """Return all of them, another one first each time."""
+    first = number % len(members)
+    return [*members[first:], *members[:first]]

@@ -1,4 +1,4 @@
-"""A server beside the roofline: with a clock that is stepped, and with two real processes that do nothing much."""
+"""Programs in turns: with a clock that is stepped, and with real processes and servers that do nothing much."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from fleet.load.errors import CannotMeasure
 from fleet.load.sides import Side
-from fleet.load.slices import UNDER_WAY_S, Slice
+from fleet.load.slices import ROOFLINE, UNDER_WAY_S, Slice, Sliced
 from scripts.load_bench import beside
-from scripts.load_bench.beside import beside_the_roofline, take_turns
+from scripts.load_bench.beside import Called, in_slices, one_by_one, take_turns
 from tests.fleet.load.conftest import recording
 from tests.fleet.load.fake_server import fake_server
 
@@ -65,32 +65,39 @@ def test_whoever_is_thawed_when_it_ends_early_is_frozen() -> None:
     assert lane.told == ["a on", "a off"]
 
 
-def measured(tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch, **server: object) -> beside.Sliced:
+def measured(tmp_path: Path, program: str | None, monkeypatch: pytest.MonkeyPatch, **server: object) -> Sliced:
     monkeypatch.setattr(beside, "SETTLE_S", 0.05)
-    with fake_server() as fake:
+    with fake_server() as ours, fake_server() as other:
         for name, value in server.items():
-            setattr(fake, name, value)
-        return beside_the_roofline(
-            Side(name="ours", url=fake.url),
-            [sys.executable, "-c", program],
+            setattr(other, name, value)
+        return in_slices(
+            [
+                Called(side=Side(name="ours", url=ours.url), callers=2),
+                Called(side=Side(name="serial", url=other.url), callers=1),
+            ],
+            [sys.executable, "-c", program] if program else None,
             (recording(windows=3),),
-            callers=2,
             slices=2,
             slice_s=0.05,
             logs=tmp_path,
         )
 
 
-def test_both_are_counted_by_the_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = measured(tmp_path, READS, monkeypatch)
+def test_all_are_counted_by_the_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = measured(tmp_path, READS, monkeypatch)
 
-    assert (pair.recording_s, pair.callers, pair.slices, pair.slice_s) == (15, 2, 2, 0.05)
-    assert pair.server_per_s > 0
-    assert 0 < pair.roofline_per_s <= 1000
+    assert (result.recording_s, result.slices, result.slice_s) == (15, 2, 0.05)
+    assert {(it.side, it.callers) for it in result.lanes} == {("ours", 2), ("serial", 1), (ROOFLINE, 0)}
+    assert all(it.windows_per_s > 0 for it in result.lanes)
+    assert (result.windows_per_s(ROOFLINE, 0) or 0) <= 1000
+
+
+def test_without_the_roofline_servers_are_measured_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [it.side for it in measured(tmp_path, None, monkeypatch).lanes] == ["ours", "serial"]
 
 
 def test_a_roofline_that_reads_nothing_more_is_no_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CannotMeasure, match="one of the two did nothing"):
+    with pytest.raises(CannotMeasure, match="the roofline with preprocessing did nothing"):
         measured(tmp_path, READS_NO_MORE, monkeypatch)
 
 
@@ -100,5 +107,21 @@ def test_a_roofline_that_ends_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_server_that_fails_is_no_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CannotMeasure, match="ours beside the roofline: 500 broken"):
+    with pytest.raises(CannotMeasure, match="serial in slices: 500 broken"):
         measured(tmp_path, READS, monkeypatch, status=500, body=b"broken")
+
+
+def test_a_lone_caller_asks_servers_in_turns() -> None:
+    with fake_server() as ours, fake_server() as other:
+        sides = [Side(name="ours", url=ours.url), Side(name="serial", url=other.url)]
+        told = one_by_one(sides, (recording(),), requests=3)
+
+    assert (told.recording_s, told.requests, set(told.p50_ms)) == (15, 3, {"ours", "serial"})
+    assert all(milliseconds > 0 for milliseconds in told.p50_ms.values())
+
+
+def test_a_lone_caller_who_is_refused_measures_nothing() -> None:
+    with fake_server() as ours:
+        ours.status, ours.body = 503, b"full"
+        with pytest.raises(CannotMeasure, match="ours, asked alone: 503 full"):
+            one_by_one([Side(name="ours", url=ours.url)], (recording(),), requests=1)

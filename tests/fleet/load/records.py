@@ -19,7 +19,7 @@ from fleet.load.record import (
     Roofline,
     Upload,
 )
-from fleet.load.slices import Sliced
+from fleet.load.slices import ROOFLINE, Lane, Lone, Sliced
 from fleet.load.summary import Spread, Summary
 
 CALLERS = (1, 20)
@@ -106,10 +106,17 @@ def record(**changes: Any) -> Record:
     return replace(whole, **changes)
 
 
-def pair(server_per_s: float, *, recording_s: int = 15) -> Sliced:
-    return Sliced(
-        recording_s=recording_s, callers=20, slices=40, slice_s=1.0, server_per_s=server_per_s, roofline_per_s=20.0
-    )
+def sliced(ours_per_s: float, *, recording_s: int = 15, **others: float) -> Sliced:
+    """Our side with 20 callers beside the roofline at 20 windows/s, or beside others, by `name_callers`."""
+    lanes = [Lane(side=OURS, callers=20, windows_per_s=ours_per_s)]
+    for name, per_s in (others or {f"{ROOFLINE}_0": 20.0}).items():
+        side, callers = name.split("_")
+        lanes.append(Lane(side=side, callers=int(callers), windows_per_s=per_s))
+    return Sliced(recording_s=recording_s, slices=40, slice_s=1.0, lanes=tuple(lanes))
+
+
+def lone(ours_ms: float, serial_ms: float = 200.0, *, recording_s: int = 15) -> Lone:
+    return Lone(recording_s=recording_s, requests=20, p50_ms={OURS: ours_ms, SERIAL: serial_ms})
 
 
 def with_cell(whole: Record, kind: Kind, *, side: str = OURS, callers: int | None = None, **changes: Any) -> Record:

@@ -73,6 +73,20 @@ def test_closed_loop_stays_open_until_enough_answers_came() -> None:
     assert sum(ran.opened_s <= sample.done_s <= ran.closed_s for sample in ran.samples) >= 48
 
 
+def test_whoever_started_it_may_end_it() -> None:
+    until = threading.Event()
+    numbers = itertools.count(1)
+
+    def answer(_recording: bytes) -> Reply:
+        if next(numbers) == 5:
+            until.set()
+        return GOOD
+
+    plan = Plan(load=Closed(callers=1, seconds=600), recordings=(recording(),))
+
+    assert len(drive(plan, lambda: FakeLine(answer), until=until).samples) == 5
+
+
 def test_the_span_ends_with_an_answer() -> None:
     plan = Plan(load=Closed(callers=2, seconds=0.001, answers=50), recordings=(recording(),))
     ran = drive(plan, lambda: FakeLine(lambda _: GOOD))

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from fleet.load.record import BATCHED, LITSERVE, OURS, SERIAL, Aims, Record
-from fleet.load.slices import Sliced
 from fleet.load.verdicts import Verdict, verdicts_of
-from tests.fleet.load.records import pair, record, spread, with_cell
+from tests.fleet.load.records import lone, record, sliced, spread, with_cell
 
 
 def verdict(whole: Record, figure: str) -> Verdict:
@@ -53,15 +53,23 @@ def test_each_aim_can_be_missed_alone(figure: str, missed: Record) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pairs", "said", "word"),
+    ("figure", "measured", "said", "word"),
     [
-        ((pair(18.9), pair(19.3)), "0.955 ± 0.010", "met"),
-        ((pair(18.7), pair(19.1)), "0.945 ± 0.010", "missed"),
-        ((pair(19.0, recording_s=30),), "0.98", "met"),
+        ("windows/s against", {"sliced": (sliced(18.9), sliced(19.3))}, "0.955 ± 0.010", "met"),
+        ("windows/s against", {"sliced": (sliced(18.7), sliced(19.1))}, "0.945 ± 0.010", "missed"),
+        ("windows/s against", {"sliced": (sliced(19.0, recording_s=30),)}, "0.98", "met"),
+        ("requests/s against one", {"sliced": (sliced(18.0, serial_20=6.1),)}, "2.951 times", "missed"),
+        ("requests/s against LitServe", {"sliced": (sliced(18.0, litserve_20=17.0),)}, "1.059 times", "met"),
+        ("requests/s against the best", {"sliced": (sliced(18.0, ours_1=18.9),)}, "0.952", "met"),
+        ("requests/s against the best", {"sliced": (sliced(18.0, ours_1=19.1),)}, "0.942", "missed"),
+        ("P50 against", {"lone": (lone(141.0), lone(143.0))}, "0.710 ± 0.005", "missed"),
+        ("P50 against", {"lone": (lone(139.0),)}, "0.695", "met"),
     ],
 )
-def test_slices_go_before_turns_where_there_are_any(pairs: tuple[Sliced, ...], said: str, word: str) -> None:
-    found = verdict(record(sliced=pairs), "windows/s against")
+def test_slices_go_before_turns_where_there_are_any(
+    figure: str, measured: dict[str, Any], said: str, word: str
+) -> None:
+    found = verdict(record(**measured), figure)
 
     assert (found.measured, found.word) == (said, word)
 
