@@ -87,8 +87,8 @@ def in_slices(
             reading.check()
             windows = reading.log_size() - read
             lanes.append(Lane(side=ROOFLINE, callers=0, windows_per_s=windows / seconds_of(taken[-1])))
-    for it, running_, turns in zip(called, runs, taken, strict=False):
-        ran = running_.result()
+    for it, calling, turns in zip(called, runs, taken, strict=False):
+        ran = calling.result()
         failed = next((sample.complaint for sample in ran.samples if sample.complaint), "")
         if failed:
             raise CannotMeasure(f"{it.side.name} in slices: {failed}")

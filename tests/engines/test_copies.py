@@ -73,18 +73,18 @@ def test_a_batch_that_fails_is_not_counted_any_more() -> None:
 def test_without_a_wide_copy_one_does_everything() -> None:
     alone = Copies(model("narrow"))
 
+    assert not alone.has_wide
     assert chosen(alone) == ("narrow", "narrow")
-    assert len(list(alone.each())) == 1
+    with alone.crowded():
+        assert chosen(alone) == ("narrow", "narrow")
 
 
-def test_each_copy_can_be_had() -> None:
+def test_in_a_crowd_there_is_no_room_for_the_wide_copy() -> None:
     both = copies(at_once=2)
-    had = []
-    for paths in both.each():
-        with paths:
-            had.append(chosen(both))
 
-    assert had == [("wide", "wide"), ("narrow", "narrow")]
+    assert both.has_wide
+    with both.crowded():
+        assert chosen(both) == ("narrow", "narrow")
 
 
 def test_both_are_unloaded() -> None:

@@ -333,3 +333,23 @@ def test_a_window_that_repeats_itself_is_stopped(engine: WhisperEngine) -> None:
 
 def test_every_path_is_warmed_up(engine: WhisperEngine) -> None:
     engine.warm_up()
+
+
+def test_a_wide_copy_is_warmed_up_by_one_window(demo_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lone caller is not the first who meets it, and nobody waits for each path twice."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {0, 1})
+    engine = whisper_model.load(demo_model, load({"DEVICE": "cpu"}))
+    encoded: list[object] = []
+    encoder = engine._copies.encoder
+
+    def noted(*, others: int) -> object:
+        encoded.append(model := encoder(others=others))
+        return model
+
+    monkeypatch.setattr(engine._copies, "encoder", noted)
+    engine.warm_up()
+    engine.close()
+
+    assert encoded[-1] is not engine._model
+    assert len(encoded) > 1
+    assert all(model is engine._model for model in encoded[:-1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import ctranslate2
@@ -52,11 +52,14 @@ class Copies:
             with self._lock:
                 self._at_work -= batches
 
-    def each(self) -> Iterator[AbstractContextManager[None]]:
-        """Yield a context for each copy, in which a single batch goes to that copy."""
-        yield nullcontext()
-        if self._wide:
-            yield self.at_work(self._wide.at_once)
+    @property
+    def has_wide(self) -> bool:
+        """Whether there are two."""
+        return self._wide is not None
+
+    def crowded(self) -> AbstractContextManager[None]:
+        """Count in as many as leave no room for the wide copy."""
+        return self.at_work(self._wide.at_once if self._wide else 0)
 
     def encoder(self, *, others: int) -> ctranslate2.models.Whisper:
         """Return what encodes for a batch that has been counted in.

@@ -153,13 +153,15 @@ class WhisperEngine:
     def warm_up(self) -> None:
         """Run detection, beam search, sampling, translation, words and text before, alone and two at a time.
 
-        On CUDA every worker of CTranslate2 has its own libraries to load and buffers to take, so each is given its
-        batch at the same time as the others; then all run the largest batch, which is halved until it fits.
+        A wide copy then reads one window, which starts its threads and takes its buffers. On CUDA every worker of
+        CTranslate2 has its own libraries to load and buffers to take, so each is given its batch at the same time as
+        the others; then all run the largest batch, which is halved until it fits.
         """
         if self._on_cpu:
-            for paths in self._copies.each():
-                with paths:
-                    self._run_every_path()
+            with self._copies.crowded():
+                self._run_every_path()
+            if self._copies.has_wide:
+                self.transcribe([self._noise(None, DecodingOptions())])
             return
         with ThreadPoolExecutor(self.capabilities.replicas, thread_name_prefix="model-warm-up") as workers:
             for done in [workers.submit(self._run_every_path) for _ in range(self.capabilities.replicas)]:
