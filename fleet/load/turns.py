@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from fleet.load.driver import run
 from fleet.load.errors import CannotMeasure
@@ -13,6 +14,8 @@ from fleet.load.record import OURS, Kind, Measured, label_of
 from fleet.load.runs import Run
 from fleet.load.sides import Side
 from fleet.load.summary import summarise
+
+Member = TypeVar("Member")
 
 SHARE_OF_BEST = 0.6
 """Of the best closed-loop rate, for the open loop: busy, and not yet full."""
@@ -23,6 +26,12 @@ CROWD_PING_EVERY_S = 0.02
 LEAST_ANSWERS = 5
 LEAST_ANSWERS_PER_CALLER = 2
 """That a closed loop is measured by, however long they take."""
+
+
+def in_turn(members: Sequence[Member], number: int) -> list[Member]:
+    """Return all of them, another one first for each number."""
+    first = number % len(members)
+    return [*members[first:], *members[:first]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +162,8 @@ class Turns:
 
     def _in_turn(self) -> list[Side]:
         """Return the sides, another one first each time."""
-        start = self._turn % len(self.sides)
         self._turn += 1
-        return [*self.sides[start:], *self.sides[:start]]
+        return in_turn(self.sides, self._turn - 1)
 
     def _run(self, side: Side, cell: _Cell, plan: Plan) -> None:
         who = f"{cell.callers} callers" if cell.callers else f"{cell.rate_per_s:.1f} requests/s"

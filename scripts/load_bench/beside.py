@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from fleet.load.driver import complaint_of, run
 from fleet.load.errors import CannotMeasure
@@ -20,8 +20,7 @@ from fleet.load.record import label_of
 from fleet.load.runs import Run
 from fleet.load.sides import Side, running
 from fleet.load.slices import ROOFLINE, UNDER_WAY_S, Lane, Lone, Slice, Sliced, seconds_of, windows_answered
-
-Member = TypeVar("Member")
+from fleet.load.turns import in_turn
 
 SETTLE_S = 2.0
 """How long callers have the machine to themselves before the first slice: some answers, and a queue."""
@@ -113,7 +112,7 @@ def one_by_one(sides: Sequence[Side], recordings: tuple[Recording, ...], *, requ
     """
     latencies_ms: dict[str, list[float]] = {side.name: [] for side in sides}
     for number in range(requests):
-        for side in _in_turn(sides, number):
+        for side in in_turn(sides, number):
             latencies_ms[side.name].append(_ask(side, recordings[number % len(recordings)]))
     return Lone(
         recording_s=round(recordings[0].duration_s),
@@ -137,7 +136,7 @@ def take_turns(
     """
     taken: list[list[Slice]] = [[] for _ in lanes]
     for number in range(count):
-        for i in _in_turn(range(len(lanes)), number):
+        for i in in_turn(range(len(lanes)), number):
             began_s = clock()
             lanes[i].thaw()
             try:
@@ -202,9 +201,3 @@ def _ask(side: Side, recording: Recording) -> float:
         side.check()
         raise CannotMeasure(f"{side.name}, asked alone: {complaint}")
     return 1000 * took_s
-
-
-def _in_turn(members: Sequence[Member], number: int) -> list[Member]:
-    """Return all of them, another one first each time."""
-    first = number % len(members)
-    return [*members[first:], *members[:first]]

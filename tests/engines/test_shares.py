@@ -112,6 +112,7 @@ def test_a_cpu_is_shared_out_by_the_models_size(model_bytes: int, chosen: dict[s
         (8, 1, {}, Share(2, 4)),
         (9, 1, {"workers": 3}, Share(2, 4)),
         (8, SMALL_MODEL_BYTES, {}, None),
+        (8, SMALL_MODEL_BYTES, {"workers": 8}, None),
         (8, 1, {"workers": 2}, None),
         (8, 1, {"threads": 1}, None),
     ],
@@ -121,7 +122,9 @@ def test_a_batch_of_a_small_model_that_is_alone_gets_more_threads(
 ) -> None:
     share = on_cpu(cores=cores, model_bytes=model_bytes, **chosen)
 
-    assert wide_on_cpu(share, cores=cores, threads=chosen.get("threads", 0)) == expected
+    wide = wide_on_cpu(share, cores=cores, model_bytes=model_bytes, threads=chosen.get("threads", 0))
+
+    assert wide == expected
 
 
 @pytest.mark.parametrize(

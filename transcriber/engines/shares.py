@@ -87,23 +87,26 @@ def on_cpu(*, cores: int, model_bytes: int, workers: int = 0, threads: int = 0) 
     return Share(workers, threads or max(1, cores // workers))
 
 
-def wide_on_cpu(share: Share, *, cores: int, threads: int = 0) -> Share | None:
+def wide_on_cpu(share: Share, *, cores: int, model_bytes: int, threads: int = 0) -> Share | None:
     """Share out a CPU among the few batches of a small model that come while the other cores are idle.
 
     Args:
         share: What `on_cpu` says of many.
         cores: That this process may use.
+        model_bytes: Size of the model's file, which would be in memory twice.
         threads: What the operator wants; 0 for no wish.
 
     Returns:
-        None where a batch has as many threads anyway, or the operator has said how many.
+        None where a batch has as many threads anyway, the operator has said how many, or the model is not small.
 
     Example:
-        >>> wide_on_cpu(Share(8, 1), cores=8)
+        >>> wide_on_cpu(Share(8, 1), cores=8, model_bytes=40_000_000)
         Share(workers=2, threads=4)
     """
     wide = min(WIDE_THREADS, cores)
-    return Share(cores // wide, wide) if share.threads < wide and not threads else None
+    if threads or share.threads >= wide or model_bytes >= SMALL_MODEL_BYTES:
+        return None
+    return Share(cores // wide, wide)
 
 
 def windows_on_cpu(model_bytes: int) -> int:

@@ -76,7 +76,7 @@ def _load_on_cpu(source: _Source, settings: Settings) -> WhisperEngine:
     cores, threads = len(os.sched_getaffinity(0)), settings.max_threads_per_batch
     size = source.table.size_bytes
     share = shares.on_cpu(cores=cores, model_bytes=size, workers=settings.max_concurrent, threads=threads)
-    alone = shares.wide_on_cpu(share, cores=cores, threads=threads)
+    alone = shares.wide_on_cpu(share, cores=cores, model_bytes=size, threads=threads)
     # In a thread of its own: CTranslate2's workers inherit its priority, and the caller's threads, which answer /ping
     # and prepare the next windows, go before them.
     with ThreadPoolExecutor(1, thread_name_prefix="model-background", initializer=lower_priority) as background:
