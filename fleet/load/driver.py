@@ -27,7 +27,9 @@ PAUSE_AFTER_ERROR_S = 0.1
 LOOK_AGAIN_S = 0.1
 
 
-def run(plan: Plan, url: str, *, until: threading.Event | None = None) -> Run:
+def run(
+    plan: Plan, url: str, *, until: threading.Event | None = None, answered: Callable[[], object] | None = None
+) -> Run:
     """Run one plan from its first request to its last answer, asking /ping all the while.
 
     What is in flight when the time is up is waited for, so that nothing of it disturbs the next plan.
@@ -36,11 +38,12 @@ def run(plan: Plan, url: str, *, until: threading.Event | None = None) -> Run:
         plan: Who sends what.
         url: Of the server.
         until: Ends the plan before its time when it is set.
+        answered: Called by a closed loop's callers after each answer, by several at once.
 
     Raises:
         CannotMeasure: The server went away, or answered 200 with what is no transcript.
     """
-    return drive(plan, lambda: HttpLine(url), until=until)
+    return drive(plan, lambda: HttpLine(url), until=until, answered=answered)
 
 
 def drive(
@@ -49,9 +52,10 @@ def drive(
     *,
     clock: Callable[[], float] = time.perf_counter,
     until: threading.Event | None = None,
+    answered: Callable[[], object] | None = None,
 ) -> Run:
     """Do what `run` does, over any kind of line and on any monotonic clock."""
-    stage = _Stage(connect=connect, clock=clock, _is_over=until or threading.Event())
+    stage = _Stage(connect=connect, clock=clock, answered=answered, _is_over=until or threading.Event())
     with stage.open():
         stage.enter(partial(stage.ask_pings, plan.ping_every_s))
         for recording in plan.company:
@@ -95,6 +99,7 @@ class _Stage:
 
     connect: Callable[[], Line]
     clock: Callable[[], float]
+    answered: Callable[[], object] | None
     samples: list[Sample] = field(default_factory=list)
     company: list[Sample] = field(default_factory=list)
     pings: list[Ping] = field(default_factory=list)
@@ -144,6 +149,8 @@ class _Stage:
             while not self._is_over.is_set():
                 recording = recordings[next(numbers) % len(recordings)]
                 self.samples.append(self._ask(line, recording, due_s=self.clock()))
+                if self.answered:
+                    self.answered()
                 if is_first and next(first_answers) == load.callers:
                     self._all_answered.set()
                 is_first = False

@@ -22,8 +22,13 @@ from fleet.load.sides import Side, running
 from fleet.load.slices import ROOFLINE, UNDER_WAY_S, Lane, Lone, Slice, Sliced, seconds_of, windows_answered
 from fleet.load.turns import in_turn
 
-SETTLE_S = 2.0
-"""How long callers have the machine to themselves before the first slice: some answers, and a queue."""
+ANSWERS_TO_SETTLE = 2
+"""Answers of each caller before the first slice. Callers who begin together have their first windows read before the
+second ones of anybody: two seconds after, 10 windows of recordings of 60 s were read and not yet answered, where it is
+2 later on, and the difference was counted as work of the slices."""
+
+SETTLES_WITHIN_S = 300.0
+"""How long they may take to come."""
 
 READS_WITHIN_S = 120.0
 """How long the roofline may take to load and to read its first windows."""
@@ -156,10 +161,11 @@ def _callers(called: Sequence[Called], recordings: tuple[Recording, ...]) -> Ite
         runs = []
         try:
             for it in called:
-                load = Closed(callers=it.callers, seconds=NO_END_S)
+                plan = Plan(load=Closed(callers=it.callers, seconds=NO_END_S), recordings=recordings)
+                answers = threading.Semaphore(0)
                 it.side.thaw()
-                runs.append(pool.submit(run, Plan(load=load, recordings=recordings), it.side.url, until=is_over))
-                time.sleep(SETTLE_S)
+                runs.append(pool.submit(run, plan, it.side.url, until=is_over, answered=answers.release))
+                _wait_for(answers, ANSWERS_TO_SETTLE * it.callers, of=it.side, calling=runs[-1])
                 it.side.freeze()
             yield runs
         finally:
@@ -169,6 +175,19 @@ def _callers(called: Sequence[Called], recordings: tuple[Recording, ...]) -> Ite
     for it in called:
         it.side.check()
         it.side.freeze()
+
+
+def _wait_for(answers: threading.Semaphore, count: int, *, of: Side, calling: Future[Run]) -> None:
+    """Let a server answer so many requests; whoever calls it tells each by `answers`."""
+    ends_s = time.monotonic() + SETTLES_WITHIN_S
+    came = 0
+    while came < count:
+        came += answers.acquire(timeout=LOOK_AGAIN_S)
+        of.check()
+        if calling.done():
+            calling.result()
+        if time.monotonic() > ends_s:
+            raise CannotMeasure(f"{of.name} did not answer {count} requests within {SETTLES_WITHIN_S:g} s")
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import subprocess
@@ -135,20 +134,6 @@ def test_page_of_the_project_has_its_marks_and_is_up_to_date() -> None:
     shown = page.PAGE.read_text("utf-8")
 
     assert benchmark.SHELF.on(shown, page.RECORDS) == shown
-
-
-@pytest.mark.parametrize(
-    ("text", "sides"),
-    [("ours", ("ours",)), ("serial, ours,serial,roofline", ("serial", "ours", "roofline"))],
-)
-def test_sides_are_chosen_by_name(text: str, sides: tuple[str, ...]) -> None:
-    assert benchmark.names(text) == sides
-
-
-@pytest.mark.parametrize("text", ["", "mine", "ours,", "roofline"])
-def test_unknown_sides_are_refused(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError):
-        benchmark.names(text)
 
 
 def test_terminated_benchmark_leaves_no_server_behind(tmp_path: Path) -> None:

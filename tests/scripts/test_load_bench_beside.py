@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from fleet.load.errors import CannotMeasure
 from fleet.load.sides import Side
 from fleet.load.slices import ROOFLINE, UNDER_WAY_S, Slice, Sliced
 from scripts.load_bench import beside
-from scripts.load_bench.beside import Called, in_slices, one_by_one, take_turns
+from scripts.load_bench.beside import ANSWERS_TO_SETTLE, Called, Frozen, in_slices, one_by_one, take_turns
 from tests.fleet.load.conftest import recording
 from tests.fleet.load.fake_server import fake_server
 
@@ -65,8 +66,7 @@ def test_whoever_is_thawed_when_it_ends_early_is_frozen() -> None:
     assert lane.told == ["a on", "a off"]
 
 
-def measured(tmp_path: Path, program: str | None, monkeypatch: pytest.MonkeyPatch, **server: object) -> Sliced:
-    monkeypatch.setattr(beside, "SETTLE_S", 0.05)
+def measured(tmp_path: Path, program: str | None, **server: object) -> Sliced:
     with fake_server() as ours, fake_server() as other:
         for name, value in server.items():
             setattr(other, name, value)
@@ -83,8 +83,8 @@ def measured(tmp_path: Path, program: str | None, monkeypatch: pytest.MonkeyPatc
         )
 
 
-def test_all_are_counted_by_the_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = measured(tmp_path, READS, monkeypatch)
+def test_all_are_counted_by_the_second(tmp_path: Path) -> None:
+    result = measured(tmp_path, READS)
 
     assert (result.recording_s, result.slices, result.slice_s) == (15, 2, 0.05)
     assert {(it.side, it.callers) for it in result.lanes} == {("ours", 2), ("serial", 1), (ROOFLINE, 0)}
@@ -92,23 +92,52 @@ def test_all_are_counted_by_the_second(tmp_path: Path, monkeypatch: pytest.Monke
     assert (result.windows_per_s(ROOFLINE, 0) or 0) <= 1000
 
 
-def test_without_the_roofline_servers_are_measured_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [it.side for it in measured(tmp_path, None, monkeypatch).lanes] == ["ours", "serial"]
+def test_slices_begin_when_each_caller_had_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who begin together are not yet in the middle of their work."""
+    had: list[int] = []
+    with fake_server() as ours:
+
+        def turns(lanes: Sequence[Frozen], *, count: int, slice_s: float) -> list[list[Slice]]:
+            had.append(len(ours.bodies))
+            return take_turns(lanes, count=count, slice_s=slice_s)
+
+        monkeypatch.setattr(beside, "take_turns", turns)
+        called = [Called(side=Side(name="ours", url=ours.url), callers=5)]
+        in_slices(called, None, (recording(),), slices=1, slice_s=0.05, logs=tmp_path)
+
+    assert had[0] >= 5 * ANSWERS_TO_SETTLE
 
 
-def test_a_roofline_that_reads_nothing_more_is_no_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_callers_who_get_no_answers_are_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "ANSWERS_TO_SETTLE", 10**9)
+    monkeypatch.setattr(beside, "SETTLES_WITHIN_S", 0.0)
+
+    with pytest.raises(CannotMeasure, match="ours did not answer 2000000000 requests within 0 s"):
+        measured(tmp_path, None)
+
+
+def test_answer_that_is_no_transcript_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(CannotMeasure, match="answered 200 with what is no transcript"):
+        measured(tmp_path, None, body=b"<html>")
+
+
+def test_without_the_roofline_servers_are_measured_alone(tmp_path: Path) -> None:
+    assert [it.side for it in measured(tmp_path, None).lanes] == ["ours", "serial"]
+
+
+def test_a_roofline_that_reads_nothing_more_is_no_measure(tmp_path: Path) -> None:
     with pytest.raises(CannotMeasure, match="the roofline with preprocessing did nothing"):
-        measured(tmp_path, READS_NO_MORE, monkeypatch)
+        measured(tmp_path, READS_NO_MORE)
 
 
-def test_a_roofline_that_ends_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_roofline_that_ends_is_told(tmp_path: Path) -> None:
     with pytest.raises(CannotMeasure, match="roofline-slices ended with status 3"):
-        measured(tmp_path, "raise SystemExit(3)", monkeypatch)
+        measured(tmp_path, "raise SystemExit(3)")
 
 
-def test_a_server_that_fails_is_no_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_fails_is_no_measure(tmp_path: Path) -> None:
     with pytest.raises(CannotMeasure, match="serial in slices: 500 broken"):
-        measured(tmp_path, READS, monkeypatch, status=500, body=b"broken")
+        measured(tmp_path, READS, status=500, body=b"broken")
 
 
 def test_a_lone_caller_asks_servers_in_turns() -> None:

@@ -87,6 +87,14 @@ def test_whoever_started_it_may_end_it() -> None:
     assert len(drive(plan, lambda: FakeLine(answer), until=until).samples) == 5
 
 
+def test_whoever_started_it_hears_of_each_answer() -> None:
+    heard: list[None] = []
+    plan = Plan(load=Closed(callers=3, seconds=0.001, answers=9), recordings=(recording(),))
+    ran = drive(plan, lambda: FakeLine(lambda _: GOOD), answered=lambda: heard.append(None))
+
+    assert len(heard) == len(ran.samples)
+
+
 def test_the_span_ends_with_an_answer() -> None:
     plan = Plan(load=Closed(callers=2, seconds=0.001, answers=50), recordings=(recording(),))
     ran = drive(plan, lambda: FakeLine(lambda _: GOOD))
