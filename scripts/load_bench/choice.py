@@ -45,33 +45,33 @@ class Choice:
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """Return the names of what is asked over HTTP."""
+        """Names of what is asked over HTTP."""
         return (GIVEN,) if self.url else tuple(name for name in self.sides if name != ROOFLINE)
 
     @property
     def has_roofline(self) -> bool:
-        """Tell whether the device is measured without a server, too."""
+        """Whether the device is measured without a server, too."""
         return ROOFLINE in self.sides and not self.url
 
     @property
     def has_slices(self) -> bool:
-        """Tell whether there is something that our side can share slices with."""
+        """Whether there is something that our side can share slices with."""
         others = {ROOFLINE, SERIAL} & set(self.sides) or self.fewer_callers
         return OURS in self.sides and not self.url and bool(others)
 
     @property
     def has_lone_caller(self) -> bool:
-        """Tell whether one caller shall ask our side and one request at a time in turns."""
+        """Whether one caller shall ask our side and one request at a time in turns."""
         return {OURS, SERIAL} <= set(self.sides) and not self.url and 1 in self.callers
 
     @property
     def fewer_callers(self) -> list[int]:
-        """Return with how many callers our side may be busier than with the most; one never fills it."""
+        """With how many callers our side may be busier than with the most; one never fills it."""
         return sorted({*self.callers} - {1, max(self.callers)})
 
     @property
     def loads(self) -> int:
-        """Count what is measured, of which somebody who waits is told."""
+        """How many things are measured, of each of which somebody who waits is told."""
         servers = self.servers
         beside = self.has_roofline + self.has_slices + self.has_lone_caller
         of_a_length = len(self.callers) * len(servers) + beside
