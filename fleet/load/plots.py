@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,12 @@ COLOURS = {OURS: "#0072B2", SERIAL: "#D55E00", LITSERVE: "#009E73", BATCHED: "#C
 
 MARKERS = {OURS: "o", SERIAL: "s", LITSERVE: "^", BATCHED: "D"}
 INCHES = 4.2
+INCHES_ACROSS = 6.0
+"""At least, or a single panel is narrower than its legend."""
+
+LETTERS_IN_AN_INCH = 11
+"""Of a title."""
+
 DOTS_PER_INCH = 130
 
 LABELS_IN_A_ROW = 2
@@ -50,7 +57,8 @@ def draw(record: Record, folder: Path) -> tuple[Path, ...]:
         return ()
     paths = []
     for name, fill in ((THROUGHPUT_PLOT, _throughput), (LATENCY_PLOT, _latency)):
-        figure = Figure(figsize=(INCHES * len(lengths_s), INCHES), layout="constrained")
+        across = max(INCHES_ACROSS, INCHES * len(lengths_s))
+        figure = Figure(figsize=(across, INCHES), layout="constrained")
         panels = figure.subplots(1, len(lengths_s), squeeze=False, sharey=True)[0]
         for panel, length_s in zip(panels, lengths_s, strict=True):
             fill(panel, record, length_s)
@@ -63,7 +71,8 @@ def draw(record: Record, folder: Path) -> tuple[Path, ...]:
         rows = math.ceil(len(labels) / (LABELS_IN_A_ROW * len(panels)))
         columns = math.ceil(len(labels) / rows)
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
-        figure.suptitle(f"{record.title} ({record.machine})", fontsize="medium")
+        title = textwrap.fill(f"{record.title} ({record.machine})", round(LETTERS_IN_AN_INCH * across))
+        figure.suptitle(title, fontsize="medium")
         folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(folder / name, dpi=DOTS_PER_INCH, metadata={"Software": None})
         paths.append(folder / name)
@@ -92,7 +101,18 @@ def _latency(panel: Axes, record: Record, length_s: int) -> None:
         _line(panel, record, side, length_s, _p95_ms, label=f"{label}, P95", dash=":")
     panel.set_ylabel("latency in milliseconds")
     panel.set_yscale("log")
-    panel.yaxis.set_major_formatter(lambda value, _position: f"{value:,.0f}")
+    panel.yaxis.set_major_formatter(_with_commas)
+    low, high = panel.get_ylim()  # of all panels so far, who share the axis
+    is_within_a_decade = high < 10 * low
+    panel.yaxis.set_minor_formatter(_with_commas if is_within_a_decade else _unlabelled)
+
+
+def _with_commas(value: float, _position: int | None) -> str:
+    return f"{value:,.0f}"
+
+
+def _unlabelled(_value: float, _position: int | None) -> str:
+    return ""
 
 
 def in_turn(looks: Mapping[str, str], record: Record, side: str) -> str:
