@@ -144,6 +144,10 @@ class _Stage:
         numbers = itertools.count()
         first_answers = itertools.count(1)
 
+        def is_waited_for_no_more() -> None:
+            if next(first_answers) == load.callers:
+                self._all_answered.set()
+
         def call(line: Line) -> None:
             is_first = True
             while not self._is_over.is_set():
@@ -151,9 +155,11 @@ class _Stage:
                 self.samples.append(self._ask(line, recording, due_s=self.clock()))
                 if self.answered:
                     self.answered()
-                if is_first and next(first_answers) == load.callers:
-                    self._all_answered.set()
+                if is_first:
+                    is_waited_for_no_more()
                 is_first = False
+            if is_first:  # the plan was over before this caller began
+                is_waited_for_no_more()
 
         for _ in range(load.callers):
             self.enter(call)

@@ -87,6 +87,14 @@ def test_whoever_started_it_may_end_it() -> None:
     assert len(drive(plan, lambda: FakeLine(answer), until=until).samples) == 5
 
 
+def test_it_may_be_over_before_its_callers_begin() -> None:
+    until = threading.Event()
+    until.set()
+    plan = Plan(load=Closed(callers=3, seconds=600), recordings=(recording(),))
+
+    assert not drive(plan, lambda: FakeLine(lambda _: GOOD), until=until).samples
+
+
 def test_whoever_started_it_hears_of_each_answer() -> None:
     heard: list[None] = []
     plan = Plan(load=Closed(callers=3, seconds=0.001, answers=9), recordings=(recording(),))
