@@ -144,7 +144,8 @@ class _Stage:
         numbers = itertools.count()
         first_answers = itertools.count(1)
 
-        def is_waited_for_no_more() -> None:
+        def tick_off() -> None:
+            """Wait for one caller less."""
             if next(first_answers) == load.callers:
                 self._all_answered.set()
 
@@ -156,10 +157,10 @@ class _Stage:
                 if self.answered:
                     self.answered()
                 if is_first:
-                    is_waited_for_no_more()
+                    tick_off()
                 is_first = False
             if is_first:  # the plan was over before this caller began
-                is_waited_for_no_more()
+                tick_off()
 
         for _ in range(load.callers):
             self.enter(call)

@@ -44,6 +44,29 @@ def test_the_axis_begins_at_nothing_and_no_panel_is_cut(tmp_path: Path, monkeypa
         assert top > 1000.0
 
 
+def test_nothing_of_a_single_panel_is_cut_and_every_tick_is_a_plain_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = pytest.importorskip("matplotlib.figure")
+    seen: list[str] = []
+
+    def look(drawn: Any, path: Path, **_options: object) -> None:
+        drawn.canvas.draw()
+        for text in (drawn._suptitle, drawn.legends[0]):
+            extent = text.get_window_extent()
+            assert 0 <= extent.x0 < extent.x1 <= drawn.bbox.width, path.name
+        seen.extend(label.get_text() for label in drawn.axes[0].get_yticklabels(which="both"))
+
+    monkeypatch.setattr(figure.Figure, "savefig", look)
+    cells = [one for one in record().measured if one.recording_s == record().lengths_s("closed")[0]]
+    plots.draw(
+        replace(record(measured=tuple(cells)), title="Demo, two windows, beside one request at a time"), tmp_path
+    )
+
+    assert any(seen)
+    assert not [label for label in seen if "10^" in label]
+
+
 def test_record_without_a_closed_loop_has_no_pictures(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
 
